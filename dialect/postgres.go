@@ -1,0 +1,62 @@
+package dialect
+
+import "database/sql"
+
+type postgres struct{}
+
+var _ Dialect = postgres{}
+
+func (postgres) Lock(v Version) (Lock, string, error) {
+	if !v.AtLeast(9, 5, 0) {
+		return NoLock, "", tooOld("PostgreSQL", v, "9.5")
+	}
+	return SkipLocked, "it has SKIP LOCKED (since 9.5)", nil
+}
+
+func (postgres) TxOptions() *sql.TxOptions {
+	return &sql.TxOptions{Isolation: sql.LevelReadCommitted}
+}
+
+// Now is the time of the statement, not of the transaction, which may have waited since it began.
+func (postgres) Now() string { return "statement_timestamp()" }
+
+// TableOptions are none: PostgreSQL compares text byte by byte for equality whatever its collation.
+func (postgres) TableOptions(Version) string { return "" }
+
+func (postgres) Class(err error) Class {
+	switch state := sqlState(err); state {
+	case "40001", "40P01":
+		return Conflict
+	case "55P03":
+		return Busy
+	case "23505":
+		return Duplicate
+	case "42P07":
+		return Exists
+	case "42P01", "42703", "3F000":
+		return Missing
+	case "42501", "28P01", "28000":
+		return Denied
+	case "25006":
+		return ReadOnly
+	case "57P01", "57P02", "57P03", "53300", "08000", "08003", "08006":
+		return Lost
+	default:
+		return connection(err)
+	}
+}
+
+var postgresSettings = []setting{
+	{"fsync", "SHOW fsync", is("on"), "a crash of the machine can corrupt the database: set fsync = on"},
+	{"synchronous_commit", "SHOW synchronous_commit", isNot("off"), "after a crash, runs that were admitted are queued again and would start twice: do not set it to off"},
+	{"default_transaction_isolation", "SHOW default_transaction_isolation", always, ""},
+	{"max_connections", "SHOW max_connections", always, ""},
+	{"TimeZone", "SHOW TimeZone", always, ""},
+}
+
+// NoKeyUpdate reports whether the server has FOR NO KEY UPDATE, which lets rows with a foreign
+// key to a locked row be inserted.
+func (s *Server) NoKeyUpdate() bool {
+	_, ok := s.Dialect.(postgres)
+	return ok
+}

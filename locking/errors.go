@@ -1,0 +1,44 @@
+package locking
+
+import (
+	"errors"
+
+	"gorm.io/gorm"
+
+	"github.com/usher-go/usher/dialect"
+)
+
+var (
+	// ErrNoPlugin is returned when the *gorm.DB has not been given the plugin.
+	ErrNoPlugin = errors.New("usher's plugin is not installed: call db.Use(locking.New()) after gorm.Open")
+	// ErrNoTransaction is returned by [Hold], [Await] and queries with [SkipLocked] outside a
+	// transaction, where a lock ends with its statement and protects nothing.
+	ErrNoTransaction = errors.New("lock outside a transaction: use locking.InTx or db.Transaction")
+	// ErrNested is returned by [InTx] for a *gorm.DB that is a transaction already: its
+	// isolation and its retries are not usher's to choose.
+	ErrNested = errors.New("already in a transaction: pass the *gorm.DB that it began from")
+	// ErrContention is returned by [InTx] when every attempt lost a conflict or timed out
+	// waiting for a lock. Nothing was changed; it may be tried again later. It wraps the last cause.
+	ErrContention = errors.New("gave up after repeated conflicts with other transactions")
+	// ErrCommitUnknown is returned by [InTx] when the answer to COMMIT was lost: the
+	// transaction may have been committed or not. It wraps the cause.
+	ErrCommitUnknown = errors.New("the answer to COMMIT was lost, so the transaction may or may not have happened")
+	// ErrGone is what a statement returns after an earlier one met a conflict: the server has
+	// ended the transaction, and what follows would take effect on its own.
+	ErrGone = errors.New("the transaction was ended by an earlier conflict")
+	// ErrChanged is for the body of [InTx] to return when rows are not as it read them. The
+	// whole transaction is tried again, as after a conflict.
+	ErrChanged = errors.New("rows were changed by another transaction")
+)
+
+// Is reports whether err, from the database behind db, is of the given class. It is false as
+// long as the engine has not been found.
+func Is(db *gorm.DB, err error, class dialect.Class) bool {
+	p, ok := db.Plugins[Name].(*Plugin)
+	if !ok || err == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.server != nil && p.server.Class(err) == class
+}

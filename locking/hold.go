@@ -1,0 +1,81 @@
+package locking
+
+import (
+	"fmt"
+	"slices"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/usher-go/usher/dialect"
+)
+
+// Rows says what kind of rows to hold.
+type Rows struct {
+	// Model is a pointer to the model, whose table has one primary key.
+	Model any
+	// Fence is an integer column of the table that means nothing to anybody: the fence adds 1
+	// to it. Leave it empty when the transaction writes to every held row anyway.
+	Fence string
+}
+
+// Hold takes the rows with the given keys for the rest of the transaction tx, in the order of
+// their keys, and returns the keys of those that it took: not those that somebody else holds,
+// where the engine can pass over them, nor (where it locks rows) those that do not exist.
+//
+// Make it the first statement of the transaction and decide nothing on what was read before
+// it: what is read before, or in the same statement, may be older than the hold.
+//
+// It returns [ErrNoTransaction] outside a transaction.
+func Hold[K any](tx *gorm.DB, rows Rows, keys []K) ([]K, error) {
+	return hold(tx, rows, keys, func(s dialect.Strategy) dialect.Lock { return s.Lock })
+}
+
+// Await holds rows like [Hold], but waits for those that somebody else holds. When it has
+// returned, no transaction that held one of them is still going on.
+func Await[K any](tx *gorm.DB, rows Rows, keys []K) ([]K, error) {
+	return hold(tx, rows, keys, func(s dialect.Strategy) dialect.Lock { return min(s.Lock, dialect.ForUpdate) })
+}
+
+func hold[K any](tx *gorm.DB, rows Rows, keys []K, choose func(dialect.Strategy) dialect.Lock) ([]K, error) {
+	if !inTransaction(tx) {
+		return nil, ErrNoTransaction
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	p, err := plugin(tx)
+	if err != nil {
+		return nil, err
+	}
+	server, err := p.detect(tx.Statement.Context, tx)
+	if err != nil {
+		return nil, err
+	}
+	table := &gorm.Statement{DB: tx}
+	if err := table.Parse(rows.Model); err != nil {
+		return nil, fmt.Errorf("hold rows: %w", err)
+	}
+	if server.Strategy == dialect.SingleWriter {
+		return keys, becomeWriter(tx, table.Table)
+	}
+	key := clause.Column{Name: table.Schema.PrioritizedPrimaryField.DBName}
+	held := slices.Clone(keys)
+	if locking, ok := p.clause(server, choose(server.Strategy)); ok {
+		held = nil
+		err = tx.Model(rows.Model).Clauses(locking, among(key, keys)).Order(clause.OrderByColumn{Column: key}).Pluck(key.Name, &held).Error
+	}
+	if err == nil && server.Strategy.Fence && rows.Fence != "" && len(held) > 0 {
+		err = tx.Model(rows.Model).Clauses(among(key, held)).UpdateColumn(rows.Fence, gorm.Expr("? + 1", clause.Column{Name: rows.Fence})).Error
+	}
+	return held, err
+}
+
+// among is the condition that a column has one of the values.
+func among[K any](column clause.Column, values []K) clause.Where {
+	in := clause.IN{Column: column}
+	for _, v := range values {
+		in.Values = append(in.Values, v)
+	}
+	return clause.Where{Exprs: []clause.Expression{in}}
+}

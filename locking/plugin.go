@@ -1,0 +1,131 @@
+package locking
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"gorm.io/gorm"
+
+	"github.com/usher-go/usher/dialect"
+)
+
+// Name is the plugin's name in gorm.DB.Plugins.
+const Name = "usher:locking"
+
+// Plugin is usher's [gorm.Plugin]. Make it with [New].
+type Plugin struct {
+	attempts    int
+	noKeyUpdate bool
+	strategy    *dialect.Strategy
+
+	mu     sync.Mutex
+	server *dialect.Server // nil until the engine has been found
+}
+
+// Option changes how the plugin works.
+type Option func(*Plugin)
+
+// Attempts bounds how often [InTx] tries a transaction that loses conflicts. Values below 1
+// count as 1. Defaults to 12.
+func Attempts(n int) Option {
+	return func(p *Plugin) { p.attempts = max(1, n) }
+}
+
+// NoKeyUpdate takes FOR NO KEY UPDATE instead of FOR UPDATE where the engine has it
+// (PostgreSQL), so that rows with a foreign key to a held row can be inserted meanwhile.
+// Defaults to off; usher's own tables have no foreign keys.
+func NoKeyUpdate() Option {
+	return func(p *Plugin) { p.noKeyUpdate = true }
+}
+
+// WithStrategy overrides the strategy that fits the engine found. It is for servers that
+// usher misjudges, and for tests; a strategy that the engine cannot follow breaks the limits.
+// Defaults to what [dialect.Detect] chooses.
+func WithStrategy(s dialect.Strategy) Option {
+	return func(p *Plugin) { p.strategy = &s }
+}
+
+// New makes the plugin for db.Use. It asks the database nothing yet: the engine is found at
+// first use, so that an application can start while its database is down. Call [Server] to
+// have it found, or refused, at once.
+func New(options ...Option) *Plugin {
+	p := &Plugin{attempts: 12}
+	for _, option := range options {
+		option(p)
+	}
+	return p
+}
+
+// Name implements [gorm.Plugin].
+func (p *Plugin) Name() string { return Name }
+
+// Initialize implements [gorm.Plugin]: it installs the callbacks that watch transactions and
+// give queries with [SkipLocked] their lock.
+func (p *Plugin) Initialize(db *gorm.DB) error {
+	c := db.Callback()
+	for _, err := range []error{
+		c.Query().Before("gorm:query").Register("usher:lock", p.lock),
+		c.Row().Before("gorm:row").Register("usher:lock", p.lock),
+		c.Create().Before("*").Register("usher:before", refuseIfGone),
+		c.Query().Before("*").Register("usher:before", refuseIfGone),
+		c.Update().Before("*").Register("usher:before", refuseIfGone),
+		c.Delete().Before("*").Register("usher:before", refuseIfGone),
+		c.Row().Before("*").Register("usher:before", refuseIfGone),
+		c.Raw().Before("*").Register("usher:before", refuseIfGone),
+		c.Create().After("*").Register("usher:after", noteIfGone),
+		c.Query().After("*").Register("usher:after", noteIfGone),
+		c.Update().After("*").Register("usher:after", noteIfGone),
+		c.Delete().After("*").Register("usher:after", noteIfGone),
+		c.Row().After("*").Register("usher:after", noteIfGone),
+		c.Raw().After("*").Register("usher:after", noteIfGone),
+	} {
+		if err != nil {
+			return fmt.Errorf("install usher: %w", err)
+		}
+	}
+	return nil
+}
+
+// Server is the database server behind db and the strategy that fits it. The first call asks
+// the server; later ones answer from memory. It returns [ErrNoPlugin], or the refusal of
+// [dialect.Detect].
+func Server(ctx context.Context, db *gorm.DB) (*dialect.Server, error) {
+	p, err := plugin(db)
+	if err != nil {
+		return nil, err
+	}
+	return p.detect(ctx, db)
+}
+
+// plugin is the one installed in db.
+func plugin(db *gorm.DB) (*Plugin, error) {
+	if p, ok := db.Plugins[Name].(*Plugin); ok {
+		return p, nil
+	}
+	return nil, ErrNoPlugin
+}
+
+// detect asks once; a failure is not kept, so that the next call asks again.
+func (p *Plugin) detect(ctx context.Context, db *gorm.DB) (*dialect.Server, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.server != nil {
+		return p.server, nil
+	}
+	server, err := dialect.Detect(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	if p.strategy != nil {
+		server.Strategy, server.Why = *p.strategy, "the application chose it"
+	}
+	p.server = server
+	return server, nil
+}
+
+// inTransaction reports whether db is a transaction.
+func inTransaction(db *gorm.DB) bool {
+	_, ok := db.Statement.ConnPool.(gorm.TxCommitter)
+	return ok
+}

@@ -1,0 +1,144 @@
+package locking
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/usher-go/usher/dialect"
+)
+
+// The pause before attempt n+1 is random, up to firstPause doubled n times, at most longestPause (full jitter).
+const (
+	firstPause   = 2 * time.Millisecond
+	longestPause = 500 * time.Millisecond
+)
+
+// InTx runs body in a transaction and returns its value once that is committed.
+//
+// The transaction is READ COMMITTED where the engine knows isolation levels. When it loses a
+// conflict, in a statement or in COMMIT, when a lock was not to be had in time, when the
+// connection broke before COMMIT, or when body returns [ErrChanged], the whole of it is tried
+// again, a bounded number of times and with random pauses. So body may run several times: it
+// must make its results anew each time, and have no effect outside the transaction.
+//
+// It returns body's own error, [ErrContention], [ErrCommitUnknown], [ErrNested],
+// [ErrNoPlugin], the context's error, or that of the database.
+func InTx[T any](ctx context.Context, db *gorm.DB, body func(tx *gorm.DB) (T, error)) (T, error) {
+	var none T
+	p, err := plugin(db)
+	if err != nil {
+		return none, err
+	}
+	if inTransaction(db) {
+		return none, ErrNested
+	}
+	server, err := p.detect(ctx, db)
+	if err != nil {
+		return none, err
+	}
+	for attempt := 1; ; attempt++ {
+		value, err := once(ctx, db, server, body)
+		switch {
+		case err == nil:
+			return value, nil
+		case !again(server, err):
+			return none, err
+		case attempt >= p.attempts:
+			return none, fmt.Errorf("%w (%d attempts): %w", ErrContention, attempt, err)
+		}
+		if err := pause(ctx, attempt); err != nil {
+			return none, err
+		}
+	}
+}
+
+// once is one attempt: a new transaction and a fresh call of body.
+func once[T any](ctx context.Context, db *gorm.DB, server *dialect.Server, body func(tx *gorm.DB) (T, error)) (value T, err error) {
+	state := &transaction{server: server}
+	session := db.Session(&gorm.Session{NewDB: true, Context: context.WithValue(ctx, transactionKey{}, state)})
+	committing := false
+	err = session.Transaction(func(tx *gorm.DB) error {
+		if value, err = body(tx); err == nil {
+			err = state.gone
+		}
+		committing = err == nil
+		return err
+	}, txOptions(server)...)
+	if err == nil {
+		return value, nil
+	}
+	var none T
+	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w (%w)", cause, err)
+	}
+	if committing && answerLost(ctx, server, err) {
+		err = fmt.Errorf("%w: %w", ErrCommitUnknown, err)
+	}
+	return none, err
+}
+
+// again reports whether a transaction that failed with err may succeed when tried anew.
+func again(server *dialect.Server, err error) bool {
+	if errors.Is(err, ErrCommitUnknown) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	switch server.Class(err) {
+	case dialect.Conflict, dialect.Busy, dialect.Lost:
+		return true
+	}
+	return errors.Is(err, ErrChanged)
+}
+
+// answerLost reports whether COMMIT ended without the server's word on what became of it.
+func answerLost(ctx context.Context, server *dialect.Server, err error) bool {
+	return server.Class(err) == dialect.Lost || ctx.Err() != nil
+}
+
+func txOptions(server *dialect.Server) []*sql.TxOptions {
+	if options := server.TxOptions(); options != nil {
+		return []*sql.TxOptions{options}
+	}
+	return nil
+}
+
+// pause waits before the next attempt, or until the context ends.
+func pause(ctx context.Context, attempt int) error {
+	longest := min(firstPause<<attempt, longestPause)
+	select {
+	case <-time.After(rand.N(longest)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// transaction is what the callbacks know of the transaction that a statement belongs to.
+type transaction struct {
+	server *dialect.Server
+	gone   error // set once the server has ended the transaction
+}
+
+type transactionKey struct{}
+
+// noteIfGone remembers a conflict: the server has rolled back, and on MySQL and MariaDB the
+// next statement would be committed on its own.
+func noteIfGone(db *gorm.DB) {
+	state, ok := db.Statement.Context.Value(transactionKey{}).(*transaction)
+	if ok && db.Error != nil && state.gone == nil && state.server.Class(db.Error) == dialect.Conflict {
+		state.gone = db.Error
+	}
+}
+
+// refuseIfGone stops statements after a conflict.
+func refuseIfGone(db *gorm.DB) {
+	state, ok := db.Statement.Context.Value(transactionKey{}).(*transaction)
+	if ok && state.gone != nil {
+		_ = db.AddError(fmt.Errorf("%w: %w", ErrGone, state.gone))
+	}
+}

@@ -1,0 +1,149 @@
+package models
+
+import (
+	"bytes"
+	"database/sql/driver"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/schema"
+
+	"github.com/usher-go/usher/dialect"
+)
+
+// JSON is a JSON document in one form, whatever the engine does to it: keys sorted, no blanks,
+// whole numbers without fraction or exponent, and numbers beyond 64 bits as the nearest
+// double (as MySQL keeps them). The zero value is NULL.
+type JSON []byte
+
+// ParseJSON reads a document, and says what is wrong with it when it is none.
+func ParseJSON(text string) (JSON, error) {
+	if !utf8.ValidString(text) {
+		return nil, errors.New("invalid JSON: not UTF-8")
+	}
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	var document any
+	if err := decoder.Decode(&document); err != nil {
+		return nil, fmt.Errorf("invalid JSON: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("invalid JSON: text after the document")
+	}
+	document, err := canonical(document)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(document); err != nil {
+		return nil, fmt.Errorf("invalid JSON: %w", err)
+	}
+	return bytes.TrimSpace(out.Bytes()), nil
+}
+
+// canonical gives numbers one form, and refuses what PostgreSQL cannot store.
+func canonical(value any) (_ any, err error) {
+	switch v := value.(type) {
+	case json.Number:
+		return canonicalNumber(v)
+	case string:
+		if strings.ContainsRune(v, 0) {
+			return nil, errors.New("invalid JSON: a string contains NUL, which PostgreSQL cannot store")
+		}
+	case []any:
+		for i := range v {
+			if v[i], err = canonical(v[i]); err != nil {
+				return nil, err
+			}
+		}
+	case map[string]any:
+		for key := range v {
+			if _, err = canonical(key); err != nil {
+				return nil, err
+			}
+			if v[key], err = canonical(v[key]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return value, nil
+}
+
+func canonicalNumber(n json.Number) (json.Number, error) {
+	if i, err := strconv.ParseInt(n.String(), 10, 64); err == nil {
+		return json.Number(strconv.FormatInt(i, 10)), nil
+	}
+	if u, err := strconv.ParseUint(n.String(), 10, 64); err == nil {
+		return json.Number(strconv.FormatUint(u, 10)), nil
+	}
+	f, err := n.Float64()
+	if err != nil {
+		return "", fmt.Errorf("invalid JSON: number %s is out of range", n)
+	}
+	if f == math.Trunc(f) && math.Abs(f) < 1<<53 {
+		return json.Number(strconv.FormatInt(int64(f), 10)), nil
+	}
+	return json.Number(strconv.FormatFloat(f, 'g', -1, 64)), nil
+}
+
+// Value implements [driver.Valuer]; it fails on text that is not JSON.
+func (j JSON) Value() (driver.Value, error) {
+	if j == nil {
+		return nil, nil
+	}
+	canonical, err := ParseJSON(string(j))
+	return string(canonical), err
+}
+
+// Scan implements [database/sql.Scanner].
+func (j *JSON) Scan(value any) (err error) {
+	switch v := value.(type) {
+	case nil:
+		*j = nil
+	case []byte:
+		*j, err = ParseJSON(string(v))
+	case string:
+		*j, err = ParseJSON(v)
+	default:
+		err = fmt.Errorf("cannot read JSON from %T", value)
+	}
+	return err
+}
+
+// MarshalJSON is the document itself, or null.
+func (j JSON) MarshalJSON() ([]byte, error) {
+	if j == nil {
+		return []byte("null"), nil
+	}
+	return ParseJSON(string(j))
+}
+
+// UnmarshalJSON takes the document as it is; null becomes NULL.
+func (j *JSON) UnmarshalJSON(text []byte) (err error) {
+	if string(text) == "null" {
+		*j = nil
+		return nil
+	}
+	*j, err = ParseJSON(string(text))
+	return err
+}
+
+// GormDataType tells GORM that this is not a blob.
+func (JSON) GormDataType() string { return "json" }
+
+// GormDBDataType is the column type on each engine.
+func (JSON) GormDBDataType(db *gorm.DB, _ *schema.Field) string {
+	return dialect.JSONType(db.Dialector)
+}
+
+// String is the document's text, empty for NULL.
+func (j JSON) String() string { return string(j) }

@@ -1,0 +1,205 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"gorm.io/gorm"
+
+	"github.com/usher-go/usher/locking"
+	"github.com/usher-go/usher/models"
+)
+
+// Admit makes one pass over some of the gates with waiting runs, and returns the runs that it
+// started: they are running, in this scheduler's name, and the caller's to execute. None and
+// no error means that nothing could be started here and now; wait a little, at random, before
+// the next pass. The order is that of each gate: the DAG's by run_after, a backfill's by its
+// own order, and the lower id first.
+//
+// Any number of schedulers may call it at once: a gate that another one holds is passed over.
+// With an error no run was started, but for [locking.ErrCommitUnknown], after which the runs
+// may have been. [locking.ErrContention] means that it lost every attempt; it may be called again.
+func (r *Repo) Admit(ctx context.Context) ([]models.DagRun, error) {
+	runs, _, err := r.pass(ctx)
+	return runs, err
+}
+
+// AdmitAll makes one pass after another until nothing more can start, and yields the runs of
+// each. It ends after the first error. Nothing is lost when it stops early: what was yielded
+// is running, and the rest is queued.
+func (r *Repo) AdmitAll(ctx context.Context) iter.Seq2[[]models.DagRun, error] {
+	return func(yield func([]models.DagRun, error) bool) {
+		tried := map[Gate]bool{} // since a run was started last, and in vain: another scheduler holds them
+		for {
+			runs, gates, err := r.pass(ctx)
+			if len(runs) > 0 || err != nil {
+				if !yield(runs, err) || err != nil {
+					return
+				}
+				clear(tried)
+				continue
+			}
+			before := len(tried)
+			for _, g := range gates {
+				tried[g] = true
+			}
+			if len(tried) == before {
+				return
+			}
+		}
+	}
+}
+
+// pass is one pass; it returns the gates that it looked at as well.
+func (r *Repo) pass(ctx context.Context) ([]models.DagRun, []Gate, error) {
+	gates, err := r.waitingGates(ctx)
+	if err != nil || len(gates) == 0 {
+		return nil, nil, r.explain("admit", err)
+	}
+	runs, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) ([]models.DagRun, error) {
+		return r.admitThrough(tx, gates)
+	})
+	r.logger.DebugContext(ctx, "pass", slog.Int("gates", len(gates)), slog.Int("started", len(runs)))
+	return runs, gates, r.explain("admit", err)
+}
+
+// admitThrough is the transaction of a pass. Hold first, read after: whatever is decided on is
+// read in a statement later than the hold, and nothing but a held gate decides what may start.
+func (r *Repo) admitThrough(tx *gorm.DB, gates []Gate) ([]models.DagRun, error) {
+	held, err := r.hold(tx, gates, passingOver)
+	if err != nil || len(held) == 0 {
+		return nil, err
+	}
+	open, now, err := r.capacity(tx, held)
+	if err != nil || len(open) == 0 {
+		return nil, err
+	}
+	queued, err := r.nextQueued(tx, open, now)
+	if err != nil || len(queued) == 0 {
+		return nil, err
+	}
+	return r.markRunning(tx, queued, now)
+}
+
+// hold takes the gates, kind by kind and in the order of their keys, and returns those taken.
+func (r *Repo) hold(tx *gorm.DB, gates []Gate, take taking) (held []Gate, err error) {
+	for _, k := range r.kinds {
+		taken, err := k.hold(tx, k.of(gates), take)
+		if err != nil {
+			return nil, err
+		}
+		held = append(held, taken...)
+	}
+	return held, nil
+}
+
+// openGate is a held gate with room.
+type openGate struct {
+	Gate
+	Slots int // how many runs it may start
+	Now   models.Time
+}
+
+// capacity reads the held gates again: those that admit runs, with their limit less what runs
+// in them, and the time.
+func (r *Repo) capacity(tx *gorm.DB, held []Gate) (open []openGate, now models.Time, err error) {
+	clock, err := r.now(tx.Statement.Context)
+	if err != nil {
+		return nil, now, err
+	}
+	var selects []string
+	var args []any
+	for _, k := range r.kinds {
+		if gates := k.of(held); len(gates) > 0 {
+			selects = append(selects, "SELECT "+k.names+", "+k.limit+" - "+k.running()+" AS slots, "+clock.SQL+" AS now FROM "+k.from+
+				" WHERE "+k.column+" IN ? AND "+k.admits)
+			args = append(append(args, clock.Vars...), k.keys(gates))
+		}
+	}
+	err = tx.Raw(r.sql(strings.Join(selects, " UNION ALL ")), args...).Scan(&open).Error
+	if len(open) > 0 {
+		now = open[0].Now
+	}
+	open = slices.DeleteFunc(open, func(g openGate) bool { return g.Slots <= 0 })
+	share(open, r.runsPerPass)
+	return open, now, err
+}
+
+// share cuts the gates' slots to a total that one pass may start, evenly: what a small gate
+// leaves goes to the larger ones.
+func share(open []openGate, total int) {
+	rand.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })
+	slices.SortStableFunc(open, func(a, b openGate) int { return a.Slots - b.Slots })
+	for i := range open {
+		left := len(open) - i
+		open[i].Slots = min(open[i].Slots, (total+left-1)/left)
+		total -= open[i].Slots
+	}
+}
+
+// nextQueued picks the due runs that each gate may start, in its order. They need no lock:
+// markRunning guards them.
+func (r *Repo) nextQueued(tx *gorm.DB, open []openGate, now models.Time) (ids []int64, err error) {
+	for n := 0; ; n++ {
+		var selects []string
+		var args []any
+		for i, g := range open {
+			if k := r.kindOf(g.Gate); n < len(k.queues) && g.Slots > 0 {
+				selects = append(selects, fmt.Sprintf("SELECT %d AS place, q.id AS id FROM (%s) q", i, k.queues[n]))
+				args = append(append(args, k.binding(g.Gate)...), now, g.Slots)
+			}
+		}
+		if len(selects) == 0 {
+			return ids, nil
+		}
+		var found []struct {
+			Place int
+			ID    int64
+		}
+		if err := tx.Raw(r.sql(strings.Join(selects, " UNION ALL ")), args...).Scan(&found).Error; err != nil {
+			return nil, err
+		}
+		for _, run := range found {
+			ids = append(ids, run.ID)
+			open[run.Place].Slots--
+		}
+	}
+}
+
+// markRunning starts the runs. Each must still be queued, or the pass begins anew.
+func (r *Repo) markRunning(tx *gorm.DB, ids []int64, now models.Time) ([]models.DagRun, error) {
+	marked := tx.Model(&models.DagRun{}).Where("id IN ? AND state = ?", pad(ids), models.Queued).UpdateColumns(map[string]any{
+		"state": models.Running, "start_date": now, "end_date": nil, "updated_at": now, "scheduled_by_job_id": r.jobID,
+	})
+	if marked.Error != nil {
+		return nil, marked.Error
+	}
+	if marked.RowsAffected != int64(len(ids)) {
+		return nil, locking.ErrChanged
+	}
+	runs := make([]models.DagRun, 0, len(ids))
+	if err := tx.Where("id IN ?", pad(ids)).Find(&runs).Error; err != nil {
+		return nil, err
+	}
+	place := make(map[int64]int, len(ids))
+	for i, id := range ids {
+		place[id] = i
+	}
+	slices.SortFunc(runs, func(a, b models.DagRun) int { return place[a.ID] - place[b.ID] })
+	return runs, nil
+}
+
+// pad repeats the last id until there are 1, 2, 4, 8, … of them, so that statements come in
+// few sizes and are prepared once.
+func pad(ids []int64) []int64 {
+	ids = slices.Clone(ids)
+	for len(ids)&(len(ids)-1) != 0 {
+		ids = append(ids, ids[len(ids)-1])
+	}
+	return ids
+}

@@ -1,0 +1,110 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/usher-go/usher/locking"
+	"github.com/usher-go/usher/models"
+)
+
+// DagSetting is a setting of a DAG for [Repo.SetDag].
+type DagSetting func(changes map[string]any) error
+
+// MaxActiveRuns limits the DAG's own runs to n at a time; 0 lets none start. Runs that are
+// running already go on, whatever the new limit.
+func MaxActiveRuns(n int) DagSetting {
+	return func(changes map[string]any) error {
+		changes["max_active_runs"] = n
+		return checkLimit(n)
+	}
+}
+
+// DefaultLimit gives the DAG the repository's default limit (see [WithMaxActiveRuns]).
+func DefaultLimit() DagSetting {
+	return func(changes map[string]any) error { changes["max_active_runs"] = nil; return nil }
+}
+
+// Paused keeps the DAG's queued runs queued, those of its backfills too, or lets them go.
+func Paused(paused bool) DagSetting {
+	return func(changes map[string]any) error { changes["is_paused"] = paused; return nil }
+}
+
+// Stale marks a DAG whose definition is gone, which has the same effect, or unmarks it.
+func Stale(stale bool) DagSetting {
+	return func(changes map[string]any) error { changes["is_stale"] = stale; return nil }
+}
+
+// SetDag changes the settings given and leaves the others, and returns the DAG as it is then.
+// A DAG that does not exist is made first: neither paused nor stale, with the default limit.
+// It waits for passes that hold the DAG's gates, so once it has returned no run starts that the
+// new settings forbid. It returns [ErrInvalid].
+func (r *Repo) SetDag(ctx context.Context, dagID string, settings ...DagSetting) (models.Dag, error) {
+	changes := map[string]any{}
+	for _, set := range settings {
+		if err := set(changes); err != nil {
+			return models.Dag{}, fmt.Errorf("set DAG: %w", err)
+		}
+	}
+	if err := checkID("DAG id", dagID); err != nil {
+		return models.Dag{}, fmt.Errorf("set DAG: %w", err)
+	}
+	if err := r.makeDag(ctx, dagID); err != nil {
+		return models.Dag{}, r.explain("set DAG", err)
+	}
+	dag, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (models.Dag, error) {
+		dag := models.Dag{DagID: dagID}
+		if err := r.awaitGatesOf(tx, dagID); err != nil {
+			return dag, err
+		}
+		if len(changes) > 0 {
+			if err := tx.Model(&dag).UpdateColumns(maps.Clone(changes)).Error; err != nil {
+				return dag, err
+			}
+		}
+		return dag, tx.Take(&dag).Error
+	})
+	return dag, r.explain("set DAG", err)
+}
+
+// makeDag inserts the DAG unless it is there.
+func (r *Repo) makeDag(ctx context.Context, dagID string) error {
+	_, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (struct{}, error) {
+		return struct{}{}, tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&models.Dag{DagID: dagID}).Error
+	})
+	return err
+}
+
+// awaitGatesOf holds the gates through which the DAG's runs go, waiting for passes that have
+// them: a change of the DAG row decides on its backfills' runs as well.
+func (r *Repo) awaitGatesOf(tx *gorm.DB, dagID string) error {
+	if _, err := r.hold(tx, []Gate{{DagGate, dagID, 0}}, waiting); err != nil {
+		return err
+	}
+	var backfills []Gate
+	err := tx.Raw(r.sql(`SELECT 'backfill' AS kind, g.dag_id AS dag_id, g.id AS backfill_id FROM {backfill} g WHERE g.dag_id = ?
+		AND (SELECT 1 FROM {dag_run} r WHERE r.state = 'queued' AND r.backfill_id = g.id AND r.dag_id = g.dag_id LIMIT 1) = 1`), dagID).Scan(&backfills).Error
+	if err != nil {
+		return err
+	}
+	_, err = r.hold(tx, backfills, waiting)
+	return err
+}
+
+// Dag returns one DAG, or [ErrDagNotFound].
+func (r *Repo) Dag(ctx context.Context, dagID string) (models.Dag, error) {
+	var dag models.Dag
+	err := r.db.WithContext(ctx).Where("dag_id = ?", dagID).Take(&dag).Error
+	return dag, r.explain("get DAG", notFound(err, ErrDagNotFound, dagID))
+}
+
+// Dags returns all DAGs, by id.
+func (r *Repo) Dags(ctx context.Context) ([]models.Dag, error) {
+	var dags []models.Dag
+	err := r.db.WithContext(ctx).Order("dag_id").Find(&dags).Error
+	return dags, r.explain("list DAGs", err)
+}

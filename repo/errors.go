@@ -1,0 +1,55 @@
+package repo
+
+import (
+	"errors"
+	"fmt"
+
+	"gorm.io/gorm"
+
+	"github.com/usher-go/usher/dialect"
+	"github.com/usher-go/usher/locking"
+)
+
+var (
+	// ErrInvalid is returned for arguments that cannot be right: an empty or over-long id, a
+	// negative limit, an unknown state. The message says which and what to do.
+	ErrInvalid = errors.New("invalid")
+	// ErrDagNotFound is returned when there is no DAG of that id.
+	ErrDagNotFound = errors.New("no such DAG")
+	// ErrRunNotFound is returned when there is no run of that id.
+	ErrRunNotFound = errors.New("no such run")
+	// ErrBackfillNotFound is returned when there is no backfill of that id.
+	ErrBackfillNotFound = errors.New("no such backfill")
+	// ErrExists is returned by [Repo.Enqueue] when the DAG has a run of that run_id or logical date.
+	ErrExists = errors.New("the run exists already")
+	// ErrState is returned when the state of a run does not allow the change, such as finishing
+	// a run that has ended.
+	ErrState = errors.New("refused by the run's state")
+	// ErrAttempt is returned when the run has been queued again since: the caller holds an older
+	// attempt, and nothing was changed.
+	ErrAttempt = errors.New("the run has been queued again, so this attempt no longer counts")
+	// ErrFull is returned by [Repo.SetState] when a run may not start because its gate lets
+	// none in: it is full, paused or stale.
+	ErrFull = errors.New("the gate lets no run in")
+	// ErrNoTables is returned when the tables, or columns of them, do not exist.
+	ErrNoTables = errors.New("usher's tables are missing or older: run `usher migrate`, or call Repo.Migrate")
+)
+
+// explain names the errors of the database that have a name here; others it leaves as they are.
+func (r *Repo) explain(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if locking.Is(r.db, err, dialect.Missing) {
+		err = fmt.Errorf("%w (%w)", ErrNoTables, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// notFound turns GORM's answer for no row into the error that says what was not there.
+func notFound(err, missing error, id any) error {
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return fmt.Errorf("%w: %v", missing, id)
+	}
+	return err
+}

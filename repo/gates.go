@@ -1,0 +1,181 @@
+package repo
+
+import (
+	"fmt"
+	"strconv"
+
+	"gorm.io/gorm"
+
+	"github.com/usher-go/usher/locking"
+	"github.com/usher-go/usher/models"
+)
+
+// Kind is a kind of gate.
+type Kind string
+
+// The kinds of gate, in the order in which a pass takes them.
+const (
+	DagGate      Kind = "dag"      // covers the runs of the DAG that belong to no backfill
+	BackfillGate Kind = "backfill" // covers the runs of the backfill
+)
+
+// Gate names a gate.
+type Gate struct {
+	// Kind is the kind of gate.
+	Kind Kind `json:"kind"`
+	// DagID is the DAG: for a DAG gate, its key.
+	DagID string `json:"dag_id"`
+	// BackfillID is the key of a backfill gate, and 0 for others.
+	BackfillID int64 `json:"backfill_id"`
+}
+
+// gateOf is the gate that a run goes through.
+func gateOf(run models.DagRun) Gate {
+	if run.BackfillID != nil {
+		return Gate{BackfillGate, run.DagID, *run.BackfillID}
+	}
+	return Gate{DagGate, run.DagID, 0}
+}
+
+// A kind is all that the walk over gates knows of a kind of gate: SQL over the gate's row g
+// and a run r. A new kind of gate is a new value of it.
+//
+// States are written out in the conditions, never sent as parameters: only so can the engine
+// prove that they fit a partial index.
+type kind struct {
+	kind  Kind
+	model any
+	key   func(Gate) any
+	start any // comes before every key
+	hold  func(tx *gorm.DB, gates []Gate, take taking) ([]Gate, error)
+
+	names   string           // the columns of a Gate, in order
+	from    string           // the gate's row
+	column  string           // its key
+	limit   string           // how many runs may run
+	admits  string           // whether runs may start at all
+	listed  string           // whether the gate is of interest without runs
+	runs    string           // which runs are the gate's
+	queues  []string         // the due runs in the gate's order: when a queue is short, the next is read
+	binding func(Gate) []any // a queue's parameters before time and limit
+}
+
+// kinds lists the kinds of gate in the order in which a pass takes them.
+func kinds(maxActiveRuns int) []kind {
+	return []kind{
+		{
+			kind:   DagGate,
+			model:  &models.Dag{},
+			key:    func(g Gate) any { return g.DagID },
+			start:  "",
+			hold:   holder(&models.Dag{}, func(g Gate) string { return g.DagID }),
+			names:  "'dag' AS kind, g.dag_id AS dag_id, 0 AS backfill_id",
+			from:   "{dag} g",
+			column: "g.dag_id",
+			limit:  "COALESCE(g.max_active_runs, " + strconv.Itoa(maxActiveRuns) + ")",
+			admits: "NOT g.is_paused AND NOT g.is_stale",
+			listed: "1 = 1",
+			runs:   "r.backfill_id IS NULL AND r.dag_id = g.dag_id",
+			// backfill_id is NULL throughout; naming it in the order lets PostgreSQL see that the index has that order.
+			queues: []string{`SELECT r.id AS id FROM {dag_run} r
+				WHERE r.state = 'queued' AND r.backfill_id IS NULL AND r.dag_id = ? AND r.run_after <= ?
+				ORDER BY r.backfill_id, r.run_after, r.id LIMIT ?`},
+			binding: func(g Gate) []any { return []any{g.DagID} },
+		},
+		{
+			kind:   BackfillGate,
+			model:  &models.Backfill{},
+			key:    func(g Gate) any { return g.BackfillID },
+			start:  0,
+			hold:   holder(&models.Backfill{}, func(g Gate) int64 { return g.BackfillID }),
+			names:  "'backfill' AS kind, g.dag_id AS dag_id, g.id AS backfill_id",
+			from:   "{backfill} g JOIN {dag} d ON d.dag_id = g.dag_id",
+			column: "g.id",
+			limit:  "g.max_active_runs",
+			admits: "NOT d.is_paused AND NOT d.is_stale AND (NOT g.is_paused OR g.completed_at IS NOT NULL)",
+			listed: "g.completed_at IS NULL",
+			runs:   "r.backfill_id = g.id AND r.dag_id = g.dag_id",
+			// The first queue walks the backfill's order and looks at each run by its key: no engine
+			// can turn that into a sort. The second has the runs that have no place in the order.
+			queues: []string{`SELECT o.dag_run_id AS id FROM {backfill_dag_run} o
+				WHERE o.backfill_id = ? AND (SELECT 1 FROM {dag_run} r WHERE r.id = o.dag_run_id
+					AND r.state = 'queued' AND r.backfill_id = o.backfill_id AND r.dag_id = ? AND r.run_after <= ? LIMIT 1) = 1
+				ORDER BY o.sort_ordinal, o.dag_run_id LIMIT ?`,
+				`SELECT r.id AS id FROM {dag_run} r
+				WHERE r.state = 'queued' AND r.backfill_id = ? AND r.dag_id = ? AND r.run_after <= ?
+					AND (SELECT 1 FROM {backfill_dag_run} o WHERE o.backfill_id = r.backfill_id AND o.dag_run_id = r.id LIMIT 1) IS NULL
+				ORDER BY r.run_after, r.id LIMIT ?`},
+			binding: func(g Gate) []any { return []any{g.BackfillID, g.DagID} },
+		},
+	}
+}
+
+// taking is how gates are taken that somebody else holds: passed over, or waited for.
+type taking bool
+
+const (
+	passingOver taking = false
+	waiting     taking = true
+)
+
+// holder makes the function that holds gates of a kind whose key has type K.
+func holder[K comparable](model any, key func(Gate) K) func(*gorm.DB, []Gate, taking) ([]Gate, error) {
+	rows := locking.Rows{Model: model, Fence: "fence"}
+	return func(tx *gorm.DB, gates []Gate, take taking) (held []Gate, err error) {
+		var keys []K
+		named := map[K]Gate{}
+		for _, g := range gates {
+			keys = append(keys, key(g))
+			named[key(g)] = g
+		}
+		if take == waiting {
+			keys, err = locking.Await(tx, rows, keys)
+		} else {
+			keys, err = locking.Hold(tx, rows, keys)
+		}
+		for _, k := range keys {
+			held = append(held, named[k])
+		}
+		return held, err
+	}
+}
+
+// running counts the gate's running runs. Running runs are few and have an index, so they are
+// counted each time: a counter would drift.
+func (k kind) running() string {
+	return "(SELECT COUNT(*) FROM {dag_run} r WHERE r.state = 'running' AND " + k.runs + ")"
+}
+
+// due tells whether a queued run of the gate is due. A comparison with 1, not EXISTS,
+// which MariaDB would turn into a join with the whole queue.
+func (k kind) due(now string) string {
+	return fmt.Sprintf("(SELECT 1 FROM {dag_run} r WHERE r.state = 'queued' AND %s AND r.run_after <= %s LIMIT 1) = 1", k.runs, now)
+}
+
+// of picks the gates of this kind.
+func (k kind) of(gates []Gate) (mine []Gate) {
+	for _, g := range gates {
+		if g.Kind == k.kind {
+			mine = append(mine, g)
+		}
+	}
+	return mine
+}
+
+// keys are the gates' keys.
+func (k kind) keys(gates []Gate) (keys []any) {
+	for _, g := range gates {
+		keys = append(keys, k.key(g))
+	}
+	return keys
+}
+
+// kindOf is the kind of a gate.
+func (r *Repo) kindOf(g Gate) kind {
+	for _, k := range r.kinds {
+		if k.kind == g.Kind {
+			return k
+		}
+	}
+	panic("repo: unknown kind of gate " + string(g.Kind))
+}

@@ -1,0 +1,67 @@
+package repo
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// WithClock replaces the database's clock, for tests. Defaults to the database's clock.
+func WithClock(now func() time.Time) Option {
+	return func(r *Repo) error { r.clock = now; return nil }
+}
+
+// WithLogger is where passes are told of, at level debug. Defaults to nowhere.
+func WithLogger(logger *slog.Logger) Option {
+	return func(r *Repo) error {
+		if logger == nil {
+			return fmt.Errorf("%w logger: it is nil", ErrInvalid)
+		}
+		r.logger = logger
+		return nil
+	}
+}
+
+// WithProgress is called in the course of long work in one call, such as [Repo.Enqueue] of
+// thousands of runs, with the number of rows done and the total. Nothing is committed before
+// the call returns. Defaults to nothing.
+func WithProgress(report func(done, total int)) Option {
+	return func(r *Repo) error { r.progress = report; return nil }
+}
+
+// WithJob is the id of the scheduler's row in job, which is stamped on the runs that it
+// admits (scheduled_by_job_id). Defaults to none.
+func WithJob(id int64) Option {
+	return func(r *Repo) error { r.jobID = &id; return nil }
+}
+
+// WithMaxActiveRuns is the limit of a DAG whose own is NULL; 0 lets none start. Every
+// scheduler must be given the same. Defaults to 16, as in Airflow's configuration.
+func WithMaxActiveRuns(n int) Option {
+	return func(r *Repo) error {
+		r.maxActiveRuns = n
+		return checkLimit(n)
+	}
+}
+
+// WithGatesPerPass bounds the gates of one pass, from 1 to 250. Defaults to 100.
+func WithGatesPerPass(n int) Option {
+	return func(r *Repo) error {
+		if n < 1 || n > 250 {
+			return fmt.Errorf("%w gates per pass %d: use 1 to 250", ErrInvalid, n)
+		}
+		r.gatesPerPass = n
+		return nil
+	}
+}
+
+// WithRunsPerPass bounds the runs that one pass starts, from 1 to 10,000. Defaults to 500.
+func WithRunsPerPass(n int) Option {
+	return func(r *Repo) error {
+		if n < 1 || n > 10_000 {
+			return fmt.Errorf("%w runs per pass %d: use 1 to 10000", ErrInvalid, n)
+		}
+		r.runsPerPass = n
+		return nil
+	}
+}

@@ -1,0 +1,116 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/usher-go/usher/locking"
+	"github.com/usher-go/usher/models"
+)
+
+// Defaults of the options of [New].
+const (
+	DefaultMaxActiveRuns = 16
+	DefaultGatesPerPass  = 100
+	DefaultRunsPerPass   = 500
+)
+
+// Repo admits runs, and changes what admission depends on. It is safe for use by several
+// goroutines. Make one with [New], once for a scheduler.
+type Repo struct {
+	db            *gorm.DB
+	clock         func() time.Time // nil: the database's
+	logger        *slog.Logger
+	progress      func(done, total int)
+	jobID         *int64
+	maxActiveRuns int
+	gatesPerPass  int
+	runsPerPass   int
+
+	kinds []kind
+	names *strings.Replacer // of tables, in SQL
+	ring  ring
+}
+
+// Option changes how a [Repo] works. It is an error to give one a value that makes no sense.
+type Option func(*Repo) error
+
+// New makes a repository over db, which must have the plugin: db.Use(locking.New()). It asks
+// the database nothing. It returns [locking.ErrNoPlugin], [locking.ErrNested] when db is a
+// transaction, or [ErrInvalid] for a bad option.
+func New(db *gorm.DB, options ...Option) (*Repo, error) {
+	if _, ok := db.Plugins[locking.Name]; !ok {
+		return nil, fmt.Errorf("make repository: %w", locking.ErrNoPlugin)
+	}
+	if _, ok := db.Statement.ConnPool.(gorm.TxCommitter); ok {
+		return nil, fmt.Errorf("make repository: %w", locking.ErrNested)
+	}
+	r := &Repo{
+		db:            db.Session(&gorm.Session{NewDB: true}),
+		logger:        slog.New(slog.DiscardHandler),
+		maxActiveRuns: DefaultMaxActiveRuns,
+		gatesPerPass:  DefaultGatesPerPass,
+		runsPerPass:   DefaultRunsPerPass,
+	}
+	for _, option := range options {
+		if err := option(r); err != nil {
+			return nil, fmt.Errorf("make repository: %w", err)
+		}
+	}
+	if err := r.nameTables(); err != nil {
+		return nil, fmt.Errorf("make repository: %w", err)
+	}
+	r.kinds = kinds(r.maxActiveRuns)
+	return r, nil
+}
+
+// nameTables finds out what the tables are called under the application's NamingStrategy.
+func (r *Repo) nameTables() error {
+	var pairs []string
+	for name, model := range map[string]any{
+		"{dag}": &models.Dag{}, "{dag_run}": &models.DagRun{},
+		"{backfill}": &models.Backfill{}, "{backfill_dag_run}": &models.BackfillDagRun{},
+	} {
+		table := &gorm.Statement{DB: r.db}
+		if err := table.Parse(model); err != nil {
+			return err
+		}
+		pairs = append(pairs, name, table.Quote(clause.Table{Name: table.Table}))
+	}
+	r.names = strings.NewReplacer(pairs...)
+	return nil
+}
+
+// sql puts the tables' names into a statement.
+func (r *Repo) sql(text string) string { return r.names.Replace(text) }
+
+// now is the clock that schedulers agree on, as an operand of SQL: the database's, unless the
+// application gave its own.
+func (r *Repo) now(ctx context.Context) (clause.Expr, error) {
+	if r.clock != nil {
+		return clause.Expr{SQL: "?", Vars: []any{models.At(r.clock())}}, nil
+	}
+	server, err := locking.Server(ctx, r.db)
+	if err != nil {
+		return clause.Expr{}, err
+	}
+	return clause.Expr{SQL: server.Now()}, nil
+}
+
+// read is one reading of that clock.
+func (r *Repo) read(tx *gorm.DB) (now models.Time, err error) {
+	if r.clock != nil {
+		return models.At(r.clock()), nil
+	}
+	expression, err := r.now(tx.Statement.Context)
+	if err != nil {
+		return now, err
+	}
+	return now, tx.Raw("SELECT " + expression.SQL).Row().Scan(&now)
+}

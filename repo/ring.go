@@ -1,0 +1,118 @@
+package repo
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// ring is where a scheduler stands in its walk around the gates, and the gates in which it
+// has just freed a slot. It only says where to look first.
+type ring struct {
+	mu    sync.Mutex
+	after map[Kind]any
+	freed map[Gate]bool
+}
+
+// free remembers a gate in which a run has just finished.
+func (r *ring) free(g Gate) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.freed == nil {
+		r.freed = map[Gate]bool{}
+	}
+	r.freed[g] = true
+}
+
+// takeFreed takes up to n of the freed gates.
+func (r *ring) takeFreed(n int) (gates []Gate) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for g := range r.freed {
+		if len(gates) == n {
+			break
+		}
+		delete(r.freed, g)
+		gates = append(gates, g)
+	}
+	return gates
+}
+
+// waitingGates is the hint: gates that have due runs and seem to have room, read before the
+// transaction. Nothing depends on its being right. Gates that this scheduler has just freed
+// come first, then, of each kind, the next ones around the ring of keys.
+func (r *Repo) waitingGates(ctx context.Context) ([]Gate, error) {
+	limit := max(1, min(r.gatesPerPass, r.runsPerPass/len(r.kinds))) // no more gates than runs, so that each gets its turn
+	now, err := r.now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var selects []string
+	var args []any
+	for _, k := range r.kinds {
+		after, err := r.place(ctx, k)
+		if err != nil {
+			return nil, err
+		}
+		ahead, behind := k.walk(now.SQL, ">"), k.walk(now.SQL, "<=")
+		selects = append(selects, "SELECT * FROM (SELECT * FROM ("+ahead+") a UNION ALL SELECT * FROM ("+behind+") b LIMIT ?) "+string(k.kind)+"_ring")
+		half := append(append([]any{after}, now.Vars...), limit)
+		args = append(append(append(args, half...), half...), limit)
+	}
+	var found []Gate
+	if err := r.db.WithContext(ctx).Raw(r.sql(strings.Join(selects, " UNION ALL ")), args...).Scan(&found).Error; err != nil {
+		return nil, err
+	}
+	r.moveTo(found)
+	gates := r.ring.takeFreed(limit / 2)
+	for _, g := range found {
+		if !slices.Contains(gates, g) {
+			gates = append(gates, g)
+		}
+	}
+	return gates, nil
+}
+
+// walk finds the next gates of a kind from a place on.
+func (k kind) walk(now, from string) string {
+	return "SELECT " + k.names + " FROM " + k.from + " WHERE " + k.column + " " + from + " ? AND " + k.admits +
+		" AND " + k.due(now) + " AND " + k.limit + " > " + k.running() + " ORDER BY " + k.column + " LIMIT ?"
+}
+
+// place is the key after which the walk goes on. A scheduler begins at a gate picked at
+// random, so that several do not walk side by side.
+func (r *Repo) place(ctx context.Context, k kind) (any, error) {
+	r.ring.mu.Lock()
+	defer r.ring.mu.Unlock()
+	if after, ok := r.ring.after[k.kind]; ok {
+		return after, nil
+	}
+	db := r.db.WithContext(ctx)
+	var gates int64
+	if err := db.Model(k.model).Count(&gates).Error; err != nil {
+		return nil, err
+	}
+	after := []Gate{}
+	if err := db.Raw(r.sql("SELECT "+k.names+" FROM "+k.from+" ORDER BY "+k.column+" LIMIT 1 OFFSET ?"), rand.N(gates+1)).Scan(&after).Error; err != nil {
+		return nil, err
+	}
+	if r.ring.after == nil {
+		r.ring.after = map[Kind]any{}
+	}
+	r.ring.after[k.kind] = k.start
+	if len(after) == 1 {
+		r.ring.after[k.kind] = k.key(after[0])
+	}
+	return r.ring.after[k.kind], nil
+}
+
+// moveTo puts the scheduler's place behind the gates found.
+func (r *Repo) moveTo(found []Gate) {
+	r.ring.mu.Lock()
+	defer r.ring.mu.Unlock()
+	for _, g := range found {
+		r.ring.after[g.Kind] = r.kindOf(g).key(g)
+	}
+}

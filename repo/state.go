@@ -1,0 +1,139 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+
+	"gorm.io/gorm"
+
+	"github.com/usher-go/usher/locking"
+	"github.com/usher-go/usher/models"
+)
+
+// Finish ends the given attempt of a run, in state success or failed, and frees its slot. The
+// run is the value that [Repo.Admit] returned (ID and ClearNumber are what matters).
+//
+// It returns [ErrAttempt] when the run has been queued again since, [ErrState] when it has
+// ended already, [ErrRunNotFound], or [ErrInvalid] for another state. Nothing is changed then.
+func (r *Repo) Finish(ctx context.Context, run models.DagRun, state models.State) error {
+	if err := checkState(state, models.Success, models.Failed); err != nil {
+		return fmt.Errorf("finish run: %w", err)
+	}
+	now, err := r.now(ctx)
+	if err != nil {
+		return r.explain("finish run", err)
+	}
+	_, err = locking.InTx(ctx, r.db, func(tx *gorm.DB) (struct{}, error) {
+		ended := tx.Model(&models.DagRun{}).
+			Where("id = ? AND clear_number = ? AND state IN ?", run.ID, run.ClearNumber, []models.State{models.Queued, models.Running}).
+			UpdateColumns(map[string]any{"state": state, "end_date": now, "updated_at": now})
+		if ended.Error != nil || ended.RowsAffected == 1 {
+			return struct{}{}, ended.Error
+		}
+		found, err := current(tx, run)
+		if err == nil {
+			err = fmt.Errorf("%w: %s of DAG %s has ended already, in %s", ErrState, found.RunID, found.DagID, found.State)
+		}
+		return struct{}{}, err
+	})
+	if err == nil {
+		r.ring.free(gateOf(run))
+	}
+	return r.explain("finish run", err)
+}
+
+// Clear queues the given attempt of a run again, whatever its state, and returns the run as it
+// is then: the next attempt, with clear_number one higher. Whoever still executes the old one
+// finds that its [Repo.Finish] changes nothing. A run that is queued stays in its attempt and
+// is queued as of now. It returns [ErrAttempt] or [ErrRunNotFound].
+func (r *Repo) Clear(ctx context.Context, run models.DagRun) (models.DagRun, error) {
+	cleared, err := r.change(ctx, run, models.Queued)
+	return cleared, r.explain("clear run", err)
+}
+
+// SetState moves the given attempt of a run to a state by the table of
+// [models.DagRun.SetState], and returns the run as it is then. To running it goes through the
+// run's gate, waiting for it if it is held. To queued it is [Repo.Clear].
+//
+// It returns [ErrFull] when the gate lets no run in, [ErrAttempt], [ErrRunNotFound], or
+// [ErrInvalid] for a state that does not exist.
+func (r *Repo) SetState(ctx context.Context, run models.DagRun, state models.State) (models.DagRun, error) {
+	if err := checkState(state, models.Queued, models.Running, models.Success, models.Failed); err != nil {
+		return run, fmt.Errorf("set state: %w", err)
+	}
+	changed, err := r.change(ctx, run, state)
+	return changed, r.explain("set state", err)
+}
+
+// change moves an attempt of a run to a state, in a transaction that holds the run, and its
+// gate if it is to run.
+func (r *Repo) change(ctx context.Context, run models.DagRun, to models.State) (models.DagRun, error) {
+	changed, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (models.DagRun, error) {
+		if to == models.Running {
+			if _, err := r.hold(tx, []Gate{gateOf(run)}, waiting); err != nil {
+				return run, err
+			}
+		}
+		if _, err := locking.Await(tx, locking.Rows{Model: &run}, []int64{run.ID}); err != nil {
+			return run, err
+		}
+		found, err := current(tx, run)
+		if err != nil {
+			return run, err
+		}
+		if to == models.Running && found.State != models.Running {
+			if err := r.mustLetIn(tx, gateOf(found)); err != nil {
+				return run, err
+			}
+		}
+		return r.move(tx, found, to)
+	})
+	if err == nil && to != models.Running {
+		r.ring.free(gateOf(changed))
+	}
+	return changed, err
+}
+
+// current reads a run, and refuses an attempt that is not its latest.
+func current(tx *gorm.DB, run models.DagRun) (found models.DagRun, err error) {
+	if err := tx.Where("id = ?", run.ID).Take(&found).Error; err != nil {
+		return found, notFound(err, ErrRunNotFound, run.ID)
+	}
+	if found.ClearNumber != run.ClearNumber {
+		return found, fmt.Errorf("%w: %s of DAG %s is at attempt %d, not %d", ErrAttempt, found.RunID, found.DagID, found.ClearNumber, run.ClearNumber)
+	}
+	return found, nil
+}
+
+// mustLetIn refuses a run when its gate, which is held, has no room for it.
+func (r *Repo) mustLetIn(tx *gorm.DB, g Gate) error {
+	open, _, err := r.capacity(tx, []Gate{g})
+	if err == nil && len(open) == 0 {
+		err = fmt.Errorf("%w: the gate of DAG %s is full, paused or stale", ErrFull, g.DagID)
+	}
+	return err
+}
+
+// move writes the change from the run as found, guarded by what was found.
+func (r *Repo) move(tx *gorm.DB, found models.DagRun, to models.State) (models.DagRun, error) {
+	now, err := r.read(tx)
+	if err != nil {
+		return found, err
+	}
+	run := found
+	run.SetState(to, now)
+	if found.State == to && to != models.Queued {
+		return found, nil
+	}
+	if to == models.Queued && found.State != models.Queued {
+		run.ClearNumber++
+	}
+	run.UpdatedAt = now
+	moved := tx.Model(&models.DagRun{}).
+		Where("id = ? AND clear_number = ? AND state = ?", found.ID, found.ClearNumber, found.State).
+		Select("state", "queued_at", "start_date", "end_date", "clear_number", "updated_at").UpdateColumns(&run)
+	if moved.Error == nil && moved.RowsAffected != 1 {
+		return found, locking.ErrChanged
+	}
+	return run, moved.Error
+}
