@@ -19,6 +19,8 @@ type Plugin struct {
 	noKeyUpdate bool
 	strategy    *dialect.Strategy
 
+	defaultIsolation bool
+
 	mu     sync.Mutex
 	server *dialect.Server // nil until the engine has been found
 }
@@ -44,6 +46,13 @@ func NoKeyUpdate() Option {
 // Defaults to what [dialect.Detect] chooses.
 func WithStrategy(s dialect.Strategy) Option {
 	return func(p *Plugin) { p.strategy = &s }
+}
+
+// DefaultIsolation leaves the isolation level of usher's transactions to the engine's default,
+// where [InTx] otherwise asks for READ COMMITTED. Held rows are then fenced as well: under a
+// snapshot a lock alone does not show what the row's last holder did. Defaults to off.
+func DefaultIsolation() Option {
+	return func(p *Plugin) { p.defaultIsolation = true }
 }
 
 // New makes the plugin for db.Use. It asks the database nothing yet: the engine is found at
@@ -116,6 +125,10 @@ func (p *Plugin) detect(ctx context.Context, db *gorm.DB) (*dialect.Server, erro
 	server, err := dialect.Detect(ctx, db)
 	if err != nil {
 		return nil, err
+	}
+	if p.defaultIsolation && server.Strategy != dialect.SingleWriter {
+		server.Strategy.Fence = true
+		server.Why += ", and the isolation is the engine's default"
 	}
 	if p.strategy != nil {
 		server.Strategy, server.Why = *p.strategy, "the application chose it"

@@ -43,7 +43,7 @@ func InTx[T any](ctx context.Context, db *gorm.DB, body func(tx *gorm.DB) (T, er
 		return none, err
 	}
 	for attempt := 1; ; attempt++ {
-		value, err := once(ctx, db, server, body)
+		value, err := once(ctx, db, p, server, body)
 		switch {
 		case err == nil:
 			return value, nil
@@ -59,7 +59,7 @@ func InTx[T any](ctx context.Context, db *gorm.DB, body func(tx *gorm.DB) (T, er
 }
 
 // once is one attempt: a new transaction and a fresh call of body.
-func once[T any](ctx context.Context, db *gorm.DB, server *dialect.Server, body func(tx *gorm.DB) (T, error)) (value T, err error) {
+func once[T any](ctx context.Context, db *gorm.DB, p *Plugin, server *dialect.Server, body func(tx *gorm.DB) (T, error)) (value T, err error) {
 	state := &transaction{server: server}
 	session := db.Session(&gorm.Session{NewDB: true, Context: context.WithValue(ctx, transactionKey{}, state)})
 	committing := false
@@ -69,7 +69,7 @@ func once[T any](ctx context.Context, db *gorm.DB, server *dialect.Server, body 
 		}
 		committing = err == nil
 		return err
-	}, txOptions(server)...)
+	}, p.txOptions(server)...)
 	if err == nil {
 		return value, nil
 	}
@@ -100,8 +100,8 @@ func answerLost(ctx context.Context, server *dialect.Server, err error) bool {
 	return server.Class(err) == dialect.Lost || ctx.Err() != nil
 }
 
-func txOptions(server *dialect.Server) []*sql.TxOptions {
-	if options := server.TxOptions(); options != nil {
+func (p *Plugin) txOptions(server *dialect.Server) []*sql.TxOptions {
+	if options := server.TxOptions(); options != nil && !p.defaultIsolation {
 		return []*sql.TxOptions{options}
 	}
 	return nil

@@ -108,7 +108,7 @@ type openGate struct {
 // capacity reads the held gates again: those that admit runs, with their limit less what runs
 // in them, and the time.
 func (r *Repo) capacity(tx *gorm.DB, held []Gate) (open []openGate, now models.Time, err error) {
-	clock, err := r.now(tx.Statement.Context)
+	clock, err := r.clockColumn(tx.Statement.Context)
 	if err != nil {
 		return nil, now, err
 	}
@@ -116,14 +116,14 @@ func (r *Repo) capacity(tx *gorm.DB, held []Gate) (open []openGate, now models.T
 	var args []any
 	for _, k := range r.kinds {
 		if gates := k.of(held); len(gates) > 0 {
-			selects = append(selects, "SELECT "+k.names+", "+k.limit+" - "+k.running()+" AS slots, "+clock.SQL+" AS now FROM "+k.from+
+			selects = append(selects, "SELECT "+k.names+", "+k.limit+" - "+k.running()+" AS slots, "+clock+" AS now FROM "+k.from+
 				" WHERE "+k.column+" IN ? AND "+k.admits)
-			args = append(append(args, clock.Vars...), k.keys(gates))
+			args = append(args, k.keys(gates))
 		}
 	}
 	err = tx.Raw(r.sql(strings.Join(selects, " UNION ALL ")), args...).Scan(&open).Error
 	if len(open) > 0 {
-		now = open[0].Now
+		now = r.or(open[0].Now)
 	}
 	open = slices.DeleteFunc(open, func(g openGate) bool { return g.Slots <= 0 })
 	share(open, r.runsPerPass)

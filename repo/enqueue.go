@@ -109,7 +109,7 @@ func (r *Repo) mustExist(ctx context.Context, runs []models.DagRun) error {
 func gatesOf(runs []models.DagRun) (gates []Gate) {
 	seen := map[Gate]bool{}
 	for _, run := range runs {
-		if g := gateOf(run); !seen[g] {
+		if g := GateOf(run); !seen[g] {
 			seen[g] = true
 			gates = append(gates, g)
 		}

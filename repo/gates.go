@@ -29,8 +29,8 @@ type Gate struct {
 	BackfillID int64 `json:"backfill_id"`
 }
 
-// gateOf is the gate that a run goes through.
-func gateOf(run models.DagRun) Gate {
+// GateOf is the gate that a run goes through: its backfill's, or else its DAG's.
+func GateOf(run models.DagRun) Gate {
 	if run.BackfillID != nil {
 		return Gate{BackfillGate, run.DagID, *run.BackfillID}
 	}

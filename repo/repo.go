@@ -96,21 +96,36 @@ func (r *Repo) now(ctx context.Context) (clause.Expr, error) {
 	if r.clock != nil {
 		return clause.Expr{SQL: "?", Vars: []any{models.At(r.clock())}}, nil
 	}
-	server, err := locking.Server(ctx, r.db)
-	if err != nil {
-		return clause.Expr{}, err
-	}
-	return clause.Expr{SQL: server.Now()}, nil
+	column, err := r.clockColumn(ctx)
+	return clause.Expr{SQL: column}, err
 }
 
-// read is one reading of that clock.
-func (r *Repo) read(tx *gorm.DB) (now models.Time, err error) {
+// clockColumn is what to select to read the database's clock; [Repo.or] gives the reading.
+func (r *Repo) clockColumn(ctx context.Context) (string, error) {
 	if r.clock != nil {
-		return models.At(r.clock()), nil
+		return "NULL", nil
 	}
-	expression, err := r.now(tx.Statement.Context)
+	server, err := locking.Server(ctx, r.db)
+	if err != nil {
+		return "", err
+	}
+	return server.Now(), nil
+}
+
+// or is the database's reading, unless the application gave a clock of its own.
+func (r *Repo) or(reading models.Time) models.Time {
+	if r.clock != nil {
+		return models.At(r.clock())
+	}
+	return reading
+}
+
+// read is one reading of the clock.
+func (r *Repo) read(tx *gorm.DB) (now models.Time, err error) {
+	column, err := r.clockColumn(tx.Statement.Context)
 	if err != nil {
 		return now, err
 	}
-	return now, tx.Raw("SELECT " + expression.SQL).Row().Scan(&now)
+	err = tx.Raw("SELECT " + column).Row().Scan(&now)
+	return r.or(now), err
 }

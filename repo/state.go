@@ -37,7 +37,7 @@ func (r *Repo) Finish(ctx context.Context, run models.DagRun, state models.State
 		return struct{}{}, err
 	})
 	if err == nil {
-		r.ring.free(gateOf(run))
+		r.ring.free(GateOf(run))
 	}
 	return r.explain("finish run", err)
 }
@@ -70,7 +70,7 @@ func (r *Repo) SetState(ctx context.Context, run models.DagRun, state models.Sta
 func (r *Repo) change(ctx context.Context, run models.DagRun, to models.State) (models.DagRun, error) {
 	changed, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (models.DagRun, error) {
 		if to == models.Running {
-			if _, err := r.hold(tx, []Gate{gateOf(run)}, waiting); err != nil {
+			if _, err := r.hold(tx, []Gate{GateOf(run)}, waiting); err != nil {
 				return run, err
 			}
 		}
@@ -82,14 +82,14 @@ func (r *Repo) change(ctx context.Context, run models.DagRun, to models.State) (
 			return run, err
 		}
 		if to == models.Running && found.State != models.Running {
-			if err := r.mustLetIn(tx, gateOf(found)); err != nil {
+			if err := r.mustLetIn(tx, GateOf(found)); err != nil {
 				return run, err
 			}
 		}
 		return r.move(tx, found, to)
 	})
 	if err == nil && to != models.Running {
-		r.ring.free(gateOf(changed))
+		r.ring.free(GateOf(changed))
 	}
 	return changed, err
 }

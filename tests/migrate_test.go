@@ -1,0 +1,155 @@
+package tests
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+	"gorm.io/gorm/schema"
+
+	"github.com/usher-go/usher/models"
+	"github.com/usher-go/usher/repo"
+)
+
+// trace is a GORM logger that keeps the statements.
+type trace struct {
+	logger.Interface
+	mu         sync.Mutex
+	statements []string
+}
+
+func (t *trace) LogMode(logger.LogLevel) logger.Interface { return t }
+
+func (t *trace) Trace(_ context.Context, _ time.Time, statement func() (string, int64), _ error) {
+	sql, _ := statement()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.statements = append(t.statements, sql)
+}
+
+// traced is a scheduler whose statements are kept.
+func (w *world) traced(options ...repo.Option) (*repo.Repo, *trace) {
+	t := &trace{Interface: logger.Discard}
+	r, err := repo.New(w.db.Session(&gorm.Session{Logger: t}), options...)
+	require.NoError(w, err)
+	return r, t
+}
+
+// alters tells whether a statement changes the schema.
+func alters(statement string) bool {
+	for _, verb := range []string{"CREATE", "ALTER", "DROP", "MODIFY", "RENAME"} {
+		if strings.HasPrefix(strings.ToUpper(strings.TrimSpace(statement)), verb) {
+			return true
+		}
+	}
+	return false
+}
+
+// unmigrate drops usher's tables.
+func (w *world) unmigrate() {
+	for _, model := range models.All() {
+		require.NoError(w, w.db.Migrator().DropTable(model))
+	}
+}
+
+var migration = []testCase{
+	{"a second migration alters nothing", func(w *world) {
+		r, t := w.traced()
+		require.NoError(w, r.Migrate(w.ctx))
+		require.NotEmpty(w, t.statements)
+		for _, statement := range t.statements {
+			require.False(w, alters(statement), statement)
+		}
+		w.unmigrate()
+		t.statements = nil
+		require.NoError(w, r.Migrate(w.ctx))
+		created := 0
+		for _, statement := range t.statements {
+			if alters(statement) {
+				created++
+			}
+		}
+		require.GreaterOrEqual(w, created, len(models.All()), "the control: the first one creates the tables")
+	}},
+	{"what is missing is named, added, and data stays", func(w *world) {
+		w.dag("d", 3)
+		run := w.queue("d", 1, past, 0)[0]
+		missing := func() []string {
+			things, err := w.r.Missing(w.ctx)
+			require.NoError(w, err)
+			return things
+		}
+		require.Empty(w, missing())
+		index := w.indexOf(&models.DagRun{}, "gate")
+		require.NoError(w, w.db.Migrator().DropIndex(&models.DagRun{}, index))
+		require.NoError(w, w.db.Migrator().DropColumn(&models.Dag{}, "fence"))
+		require.NoError(w, w.db.Migrator().DropTable(&models.Job{}))
+		require.ElementsMatch(w, []string{"column dag.fence", "index " + index, "table job"}, missing())
+		require.NoError(w, w.r.Migrate(w.ctx))
+		require.Empty(w, missing())
+		require.Equal(w, run, w.run(run.ID))
+		require.Equal(w, []string{run.RunID}, w.pass())
+	}},
+	{"processes that migrate at once all succeed", func(w *world) {
+		for range rounds(3) {
+			w.unmigrate()
+			var all []*process
+			for range 4 {
+				all = append(all, w.spawn(work{Migrate: true}, nil))
+			}
+			for _, p := range all {
+				require.NoError(w, p.wait())
+			}
+			things, err := w.r.Missing(w.ctx)
+			require.NoError(w, err)
+			require.Empty(w, things)
+		}
+	}},
+	{"without tables every verb says what to do", func(w *world) {
+		w.unmigrate()
+		_, err := w.r.Admit(w.ctx)
+		require.ErrorIs(w, err, repo.ErrNoTables)
+		require.ErrorContains(w, err, "usher migrate")
+		_, err = w.r.Enqueue(w.ctx, models.DagRun{DagID: "d"})
+		require.ErrorIs(w, err, repo.ErrNoTables)
+		_, err = w.r.SetDag(w.ctx, "d")
+		require.ErrorIs(w, err, repo.ErrNoTables)
+		_, err = w.r.Status(w.ctx)
+		require.ErrorIs(w, err, repo.ErrNoTables)
+		require.ErrorIs(w, w.r.Finish(w.ctx, models.DagRun{ID: 1}, models.Success), repo.ErrNoTables)
+	}},
+	{"the application's prefix names the tables", func(w *world) {
+		w.db.NamingStrategy = schema.NamingStrategy{TablePrefix: "af_"}
+		db := w.d.Open(w)
+		db.NamingStrategy = schema.NamingStrategy{TablePrefix: "af_"}
+		r, err := repo.New(db, repo.WithRunsPerPass(20))
+		require.NoError(w, err)
+		w.db, w.r = db, r
+		require.NoError(w, r.Migrate(w.ctx))
+		require.True(w, db.Migrator().HasTable("af_dag_run"))
+		things, err := r.Missing(w.ctx)
+		require.NoError(w, err)
+		require.Empty(w, things, "the indexes have names of their own")
+		w.dag("d", 2)
+		w.queue("d", 3, past, time.Hour)
+		w.pass()
+		w.running(map[repo.Gate]int{dagGate("d"): 2})
+	}},
+}
+
+// indexOf is the name of an index of the model whose name ends so.
+func (w *world) indexOf(model any, suffix string) string {
+	table := &gorm.Statement{DB: w.db}
+	require.NoError(w, table.Parse(model))
+	for _, index := range table.Schema.ParseIndexes() {
+		if strings.HasSuffix(index.Name, suffix) {
+			return index.Name
+		}
+	}
+	require.Fail(w, "no index "+suffix)
+	return ""
+}

@@ -1,0 +1,199 @@
+package tests
+
+import (
+	"database/sql"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"github.com/usher-go/usher/models"
+	"github.com/usher-go/usher/repo"
+)
+
+// deepQueue is 100,000 queued runs, half of them of 200 DAGs and half of 100 backfills, among
+// 100,000 that have ended. It is made from one of each by INSERT … SELECT.
+func (w *world) deepQueue() {
+	w.dag("seed", 1)
+	w.queue("seed", 250, past, time.Hour)
+	seed := w.backfill("seed", 1, 500)
+	dags := make([]models.Dag, 300)
+	for i := range dags {
+		limit := 3
+		dags[i] = models.Dag{DagID: fmt.Sprintf("d%03d", i), MaxActiveRuns: &limit}
+	}
+	require.NoError(w, w.db.Create(&dags).Error)
+	backfills := make([]models.Backfill, 100)
+	for i := range backfills {
+		backfills[i] = models.Backfill{DagID: dags[200+i].DagID, MaxActiveRuns: 3, FromDate: models.At(past), ToDate: models.At(past), CreatedAt: models.At(past), UpdatedAt: models.At(past)}
+	}
+	require.NoError(w, w.db.Create(&backfills).Error)
+	for _, state := range []models.State{models.Success, models.Queued} {
+		suffix := map[models.State]string{models.Success: "done", models.Queued: "x"}[state]
+		w.copyRuns("d.dag_id", "NULL", "d.dag_id < 'd200' AND d.dag_id <> 'seed' AND r.backfill_id IS NULL", "dag d", suffix, state)
+		w.copyRuns("b.dag_id", "b.id", fmt.Sprintf("b.dag_id <> 'seed' AND r.backfill_id = %d", seed.BackfillID), "backfill b", suffix, state)
+	}
+	require.NoError(w, w.db.Exec(`INSERT INTO backfill_dag_run (backfill_id, dag_run_id, logical_date, sort_ordinal)
+		SELECT r.backfill_id, r.id, r.run_after, o.sort_ordinal FROM backfill_dag_run o JOIN dag_run s ON s.id = o.dag_run_id
+		JOIN dag_run r ON r.run_id = CONCAT(s.run_id, 'x') AND r.dag_id <> 'seed' WHERE o.backfill_id = ?`, seed.BackfillID).Error)
+	require.NoError(w, w.db.Where("dag_id = 'seed'").Delete(&models.DagRun{}).Error)
+	require.Equal(w, 100_000, w.total(models.Queued))
+	require.Equal(w, 100_000, w.total(models.Success))
+}
+
+func (w *world) copyRuns(dagID, backfillID, where, from, suffix string, state models.State) {
+	require.NoError(w, w.db.Exec(fmt.Sprintf(`INSERT INTO dag_run (dag_id, run_id, state, run_type, run_after, queued_at, backfill_id, clear_number)
+		SELECT %s, CONCAT(r.run_id, '%s'), '%s', r.run_type, r.run_after, r.queued_at, %s, 0 FROM dag_run r, %s
+		WHERE r.dag_id = 'seed' AND r.state = 'queued' AND %s`, dagID, suffix, state, backfillID, from, where)).Error)
+}
+
+func (w *world) total(state models.State) int {
+	var n int64
+	require.NoError(w, w.db.Model(&models.DagRun{}).Where("state = ?", state).Count(&n).Error)
+	return int(n)
+}
+
+// plan is what the engine says about how it runs a statement: for each step the table, how it
+// is read, and what else is done. PostgreSQL runs queries for it, and tells what it read.
+func (w *world) plan(statement string) string {
+	explain := map[string]string{"postgres": "EXPLAIN (ANALYZE, TIMING OFF) ", "mysql": "EXPLAIN ", "sqlite": "EXPLAIN QUERY PLAN "}[w.db.Name()]
+	if !strings.HasPrefix(statement, "SELECT") {
+		explain = strings.Replace(explain, "(ANALYZE, TIMING OFF) ", "", 1)
+	}
+	rows, err := w.db.Raw(explain + statement).Rows()
+	require.NoError(w, err, statement)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	require.NoError(w, err)
+	var lines []string
+	for rows.Next() {
+		values, places := make([]sql.NullString, len(columns)), make([]any, len(columns))
+		for i := range values {
+			places[i] = &values[i]
+		}
+		require.NoError(w, rows.Scan(places...))
+		var line []string
+		for i, name := range columns {
+			if slices.Contains([]string{"QUERY PLAN", "table", "type", "key", "Extra", "detail"}, name) {
+				line = append(line, values[i].String)
+			}
+		}
+		lines = append(lines, strings.Join(line, " "))
+	}
+	require.NoError(w, rows.Err())
+	return strings.Join(lines, "\n")
+}
+
+// wasteful finds, in a plan, a scan of the runs or a sort of the queue. The gates may be scanned.
+var wasteful = map[string]*regexp.Regexp{
+	"postgres": regexp.MustCompile(`(?s)Seq Scan on dag_run|Bitmap Heap Scan on dag_run|Seq Scan on backfill_dag_run|Sort.*Index Scan using \S+ on (dag_run|backfill_dag_run)\b.*`),
+	"mysql":    regexp.MustCompile(`(?m)^(r|o|dag_run) (ALL|index) |^(r|o|dag_run) .*Using filesort`),
+	"sqlite":   regexp.MustCompile(`(?m)SCAN (r|o|dag_run|backfill_dag_run)\b|^USE TEMP B-TREE FOR (LAST )?.*ORDER BY`),
+}
+
+// checkPlan refuses wasteful plans. What comes out of the walk over gates may be sorted: it is
+// no longer than the list of gates.
+func (w *world) checkPlan(statement, plan string) {
+	if strings.Contains(statement, "_ring") || strings.Contains(statement, " AS slots") {
+		plan = regexp.MustCompile(`Sort[^\n]*|USE TEMP B-TREE FOR ORDER BY`).ReplaceAllString(plan, "")
+	}
+	require.Empty(w, wasteful[w.db.Name()].FindString(plan), "%s\n%s", statement, plan)
+}
+
+var readLine = regexp.MustCompile(`(?: on)?(?: using \S+)? on (dag_run|backfill_dag_run)\b.*actual rows=(\d+) loops=(\d+)`)
+
+// read is how many rows of the runs and of the backfills' order a plan of PostgreSQL has read.
+func read(plan string) (n int) {
+	loops := 0
+	for line := range strings.Lines(plan) {
+		if found := readLine.FindStringSubmatch(line); found != nil {
+			rows, _ := strconv.Atoi(found[2])
+			loops, _ = strconv.Atoi(found[3])
+			n += max(rows, 1) * loops
+		} else if _, removed, ok := strings.Cut(line, "Rows Removed by Filter: "); ok {
+			rows, _ := strconv.Atoi(strings.TrimSpace(removed))
+			n += rows * loops
+		}
+	}
+	return n
+}
+
+// handlers is the session's count of rows read by walking along an index or a table.
+func (w *world) handlers(db *gorm.DB) (n int) {
+	rows, err := db.Raw("SHOW SESSION STATUS WHERE Variable_name IN ('Handler_read_next', 'Handler_read_prev', 'Handler_read_rnd', 'Handler_read_rnd_next')").Rows()
+	require.NoError(w, err)
+	defer rows.Close()
+	for rows.Next() {
+		var name, value string
+		require.NoError(w, rows.Scan(&name, &value))
+		count, err := strconv.Atoi(value)
+		require.NoError(w, err)
+		n += count
+	}
+	return n
+}
+
+// mostRead is what a pass may read: each run is found in its queue, changed and read; each
+// of the 300 gates is looked at a few times.
+func mostRead(started int) int { return 12*started + 12*400 }
+
+var plans = []testCase{
+	{"a pass over 100,000 queued runs scans no runs and sorts no queue", func(w *world) {
+		w.deepQueue()
+		w.checkPass()
+		w.analyze()
+		w.checkPass()
+		plan := w.plan("SELECT r.id FROM dag_run r WHERE r.conf IS NULL ORDER BY r.queued_at LIMIT 5")
+		require.NotEmpty(w, wasteful[w.db.Name()].FindString(plan), "the control: the check sees a wasteful plan\n%s", plan)
+	}},
+}
+
+// checkPass looks at the plans of all statements of a pass, and at what the engine read for it.
+func (w *world) checkPass() {
+	db := w.d.Open(w)
+	pool, err := db.DB()
+	require.NoError(w, err)
+	pool.SetMaxOpenConns(1) // the count of rows read is the connection's
+	t := &trace{Interface: logger.Discard}
+	r, err := repo.New(db.Session(&gorm.Session{Logger: t}))
+	require.NoError(w, err)
+	for range 2 {
+		reads, started := 0, 0
+		if db.Name() == "mysql" {
+			reads = -w.handlers(db)
+		}
+		t.statements = nil
+		runs, err := r.Admit(w.ctx)
+		require.NoError(w, err)
+		started = len(runs)
+		require.NotZero(w, started)
+		if db.Name() == "mysql" {
+			reads += w.handlers(db)
+		}
+		require.NoError(w, w.db.Model(&models.DagRun{}).Where("state = ?", models.Running).UpdateColumn("state", models.Queued).Error)
+		checked := 0
+		for _, statement := range t.statements {
+			if strings.Contains(statement, "dag_run") {
+				plan := w.plan(statement)
+				require.NotEmpty(w, plan)
+				w.checkPlan(statement, plan)
+				reads += read(plan)
+				checked++
+			}
+		}
+		require.GreaterOrEqual(w, checked, 5, "hint, capacity, queues, change, reading")
+		w.Logf("%d rows read to start %d runs", reads, started)
+		require.Less(w, reads, mostRead(started))
+	}
+}
+
+func (w *world) analyze() {
+	statement := map[string]string{"postgres": "ANALYZE", "sqlite": "ANALYZE", "mysql": "ANALYZE TABLE dag, dag_run, backfill, backfill_dag_run"}[w.db.Name()]
+	require.NoError(w, w.db.Exec(statement).Error)
+}

@@ -1,0 +1,120 @@
+package tests
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
+
+	"github.com/usher-go/usher/internal/exercise"
+	"github.com/usher-go/usher/internal/testdb"
+	"github.com/usher-go/usher/locking"
+	"github.com/usher-go/usher/models"
+	"github.com/usher-go/usher/repo"
+)
+
+// work is what a process of its own is to do.
+type work struct {
+	DSN, Driver      string
+	Migrate          bool
+	DefaultIsolation bool
+}
+
+const workVariable = "USHER_TEST_WORK"
+
+// TestMain runs the tests, or, in a process that a test has started, the work.
+func TestMain(m *testing.M) {
+	if text := os.Getenv(workVariable); text != "" {
+		if err := do(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func do(text string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	var job work
+	if err := json.Unmarshal([]byte(text), &job); err != nil {
+		return err
+	}
+	db, err := job.open()
+	if err != nil {
+		return err
+	}
+	r, err := repo.New(db)
+	if err != nil {
+		return err
+	}
+	if job.Migrate {
+		return r.Migrate(ctx)
+	}
+	scheduler := exercise.Scheduler{
+		Repo: r, Counter: exercise.NewRemote(os.Stdout, os.Stdin), Admit: r.Admit, Work: workTime, Final: models.Success,
+	}
+	return scheduler.Run(ctx)
+}
+
+func (j work) open() (*gorm.DB, error) {
+	var options []locking.Option
+	if j.DefaultIsolation {
+		options = append(options, locking.DefaultIsolation())
+	}
+	return testdb.Database{DSN: j.DSN, Driver: j.Driver}.Connect(options...)
+}
+
+// process is a process that a test has started.
+type process struct {
+	cmd    *exec.Cmd
+	errors bytes.Buffer
+	served chan error
+}
+
+// spawn starts a process that works on the world's database and tells the tally.
+func (w *world) spawn(job work, tally *exercise.Tally) *process {
+	job.DSN, job.Driver = w.d.DSN, w.d.Driver
+	text, err := json.Marshal(job)
+	require.NoError(w, err)
+	p := &process{cmd: exec.CommandContext(w.ctx, os.Args[0]), served: make(chan error, 1)}
+	p.cmd.Env = append(os.Environ(), workVariable+"="+string(text))
+	p.cmd.Stderr = &p.errors
+	out, err := p.cmd.StdoutPipe()
+	require.NoError(w, err)
+	in, err := p.cmd.StdinPipe()
+	require.NoError(w, err)
+	require.NoError(w, p.cmd.Start())
+	go func() { p.served <- exercise.Serve(tally, out, in) }()
+	return p
+}
+
+// wait waits until the process has ended, and returns what it had to complain of.
+func (p *process) wait() error {
+	served := <-p.served
+	if err := p.cmd.Wait(); err != nil {
+		return fmt.Errorf("%w: %s", err, p.errors.String())
+	}
+	return served
+}
+
+// workTime is the longest time that a run takes.
+const workTime = 3 * time.Millisecond
+
+// rounds is how often an exercise is repeated: USHER_TEST_ROUNDS, or what the test thinks enough.
+func rounds(enough int) int {
+	if n, err := strconv.Atoi(os.Getenv("USHER_TEST_ROUNDS")); err == nil && n > 0 {
+		return n
+	}
+	return enough
+}

@@ -1,0 +1,123 @@
+package tests
+
+import (
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/usher-go/usher/locking"
+	"github.com/usher-go/usher/models"
+	"github.com/usher-go/usher/repo"
+)
+
+// later is a clock for changes of state.
+var later = models.At(past.AddDate(0, 0, 7))
+
+// at is a run in a state, with all the dates that it may have.
+func (w *world) at(state models.State) models.DagRun {
+	run := models.DagRun{DagID: "d", RunID: "r", RunType: models.ManualRun, RunAfter: models.At(past), State: state, QueuedAt: models.At(past)}
+	if state == models.Running || state.Finished() {
+		run.StartDate = models.At(past.Add(time.Hour))
+	}
+	if state.Finished() {
+		run.EndDate = models.At(past.Add(2 * time.Hour))
+	}
+	require.NoError(w, w.db.Where("dag_id = ?", "d").Delete(&models.DagRun{}).Error)
+	require.NoError(w, w.db.Create(&run).Error)
+	return run
+}
+
+// becomes is what a run in the database becomes, in state, queued_at, start_date and end_date.
+func (w *world) becomes(run models.DagRun, to models.State, queued, start, end models.Time) {
+	w.Helper()
+	w.r = w.repo(repo.WithClock(func() time.Time { return later.Time }))
+	changed, err := w.r.SetState(w.ctx, run, to)
+	require.NoError(w, err)
+	stored := w.run(run.ID)
+	require.Equal(w, stored, changed, "what is returned is what is stored")
+	require.Equal(w, []any{to, queued, start, end}, []any{stored.State, stored.QueuedAt, stored.StartDate, stored.EndDate})
+}
+
+var stateChanges = []testCase{
+	{"S82 a run without a state gets one", func(w *world) {
+		w.dag("d", 16)
+		queued := models.At(past)
+		w.becomes(w.at(""), models.Success, queued, models.Time{}, later)
+		w.becomes(w.at(""), models.Running, queued, later, models.Time{})
+		w.becomes(w.at(""), models.Failed, queued, models.Time{}, later)
+	}},
+	{"S83 S84 S85 S86 the table of state changes", func(w *world) {
+		w.dag("d", 16)
+		queued, start, end := models.At(past), models.At(past.Add(time.Hour)), models.At(past.Add(2*time.Hour))
+		var none models.Time
+		for _, from := range []models.State{models.Success, models.Failed} {
+			w.becomes(w.at(from), models.Queued, later, none, none)
+			w.becomes(w.at(from), models.Running, queued, later, none)
+			w.becomes(w.at(from), models.Success, queued, start, end)
+			w.becomes(w.at(from), models.Failed, queued, start, end)
+		}
+		w.becomes(w.at(models.Running), models.Running, queued, start, none)
+		w.becomes(w.at(models.Running), models.Queued, later, none, none)
+		w.becomes(w.at(models.Running), models.Success, queued, start, later)
+		w.becomes(w.at(models.Queued), models.Queued, later, none, none)
+		w.becomes(w.at(models.Queued), models.Running, queued, later, none)
+		w.becomes(w.at(models.Queued), models.Failed, queued, none, later)
+	}},
+	{"a run that is set running goes through its gate", func(w *world) {
+		w.dag("d", 1)
+		run := w.queue("d", 1, past, 0)[0]
+		w.pass()
+		second := w.queue("d", 1, past.Add(time.Hour), 0)[0]
+		_, err := w.r.SetState(w.ctx, second, models.Running)
+		require.ErrorIs(w, err, repo.ErrFull)
+		w.running(map[repo.Gate]int{dagGate("d"): 1})
+		_, err = w.r.SetState(w.ctx, run, models.Running)
+		require.NoError(w, err, "it runs already")
+		require.NoError(w, w.r.Finish(w.ctx, run, models.Success))
+		w.set("d", repo.Paused(true))
+		_, err = w.r.SetState(w.ctx, second, models.Running)
+		require.ErrorIs(w, err, repo.ErrFull, "a paused gate lets none in")
+		w.set("d", repo.Paused(false))
+		_, err = w.r.SetState(w.ctx, second, models.Running)
+		require.NoError(w, err)
+		b := w.backfill("d", 1, 2)
+		runs, err := w.r.Runs(w.ctx, repo.RunQuery{BackfillID: b.BackfillID})
+		require.NoError(w, err)
+		_, err = w.r.SetState(w.ctx, runs[1], models.Running)
+		require.NoError(w, err)
+		_, err = w.r.SetState(w.ctx, runs[0], models.Running)
+		require.ErrorIs(w, err, repo.ErrFull)
+	}},
+	{"a run is finished once, and an older attempt finishes nothing", func(w *world) {
+		w.dag("d", 16)
+		w.queue("d", 1, past, 0)
+		runs, err := w.r.Admit(w.ctx)
+		require.NoError(w, err)
+		first := runs[0]
+		require.ErrorIs(w, w.r.Finish(w.ctx, first, models.Running), repo.ErrInvalid)
+		cleared, err := w.r.Clear(w.ctx, first)
+		require.NoError(w, err)
+		require.Equal(w, first.ClearNumber+1, cleared.ClearNumber)
+		require.ErrorIs(w, w.r.Finish(w.ctx, first, models.Success), repo.ErrAttempt)
+		_, err = w.r.Clear(w.ctx, first)
+		require.ErrorIs(w, err, repo.ErrAttempt)
+		require.Equal(w, cleared, w.run(first.ID), "an older attempt changes nothing")
+		runs, err = w.r.Admit(w.ctx)
+		require.NoError(w, err)
+		require.Equal(w, cleared.ClearNumber, runs[0].ClearNumber)
+		require.NoError(w, w.r.Finish(w.ctx, runs[0], models.Failed))
+		ended := w.run(first.ID)
+		require.ErrorIs(w, w.r.Finish(w.ctx, runs[0], models.Success), repo.ErrState)
+		require.ErrorContains(w, w.r.Finish(w.ctx, runs[0], models.Success), "failed", "the error names the state found")
+		require.Equal(w, ended, w.run(first.ID))
+		require.ErrorIs(w, w.r.Finish(w.ctx, models.DagRun{ID: 4711}, models.Success), repo.ErrRunNotFound)
+		_, err = w.r.Clear(w.ctx, models.DagRun{ID: 4711})
+		require.ErrorIs(w, err, repo.ErrRunNotFound)
+		_, err = w.r.SetState(w.ctx, ended, "sleeping")
+		require.ErrorIs(w, err, repo.ErrInvalid)
+	}},
+	{"a change waits for a pass that goes on, and a transaction is refused", func(w *world) {
+		_, err := repo.New(w.db.Begin())
+		require.ErrorIs(w, err, locking.ErrNested)
+	}},
+}

@@ -1,0 +1,123 @@
+package tests
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/usher-go/usher/models"
+	"github.com/usher-go/usher/repo"
+)
+
+var walking = []testCase{
+	{"every gate gets its turn within one round of the ring", func(w *world) {
+		want := map[repo.Gate]int{}
+		for i := range 12 {
+			id := fmt.Sprintf("d%02d", i)
+			w.dag(id, 1)
+			w.queue(id, 3, past, time.Hour)
+			want[dagGate(id)] = 1
+			want[w.backfill(id, 1, 3)] = 1
+		}
+		w.r = w.repo(repo.WithGatesPerPass(3))
+		for range 4 {
+			require.Len(w, w.pass(), 6, "three of each kind")
+		}
+		w.running(want)
+		require.Empty(w, w.pass())
+	}},
+	{"a hog does not starve the others, whatever finishes in it", func(w *world) {
+		w.dag("hog", 1000)
+		w.queue("hog", 400, past, time.Minute)
+		want := map[repo.Gate]int{}
+		for i := range 6 {
+			id := fmt.Sprintf("d%d", i)
+			w.dag(id, 1)
+			w.queue(id, 2, past.AddDate(3, 0, 0), time.Hour)
+			want[dagGate(id)] = 1
+		}
+		w.r = w.repo(repo.WithRunsPerPass(4)) // two gates of a kind at a time
+		for range 8 {
+			runs, err := w.r.Admit(w.ctx)
+			require.NoError(w, err)
+			for _, run := range runs {
+				if run.DagID == "hog" {
+					require.NoError(w, w.r.Finish(w.ctx, run, models.Success))
+				}
+			}
+		}
+		w.running(want)
+	}},
+	{"one run a pass still reaches every gate", func(w *world) {
+		w.dag("d", 5)
+		w.queue("d", 5, past, time.Hour)
+		b := w.backfill("d", 5, 5)
+		w.r = w.repo(repo.WithRunsPerPass(1))
+		for range 10 {
+			require.Len(w, w.pass(), 1)
+		}
+		w.running(map[repo.Gate]int{dagGate("d"): 5, b: 5})
+	}},
+	{"AdmitAll goes on until nothing more can start", func(w *world) {
+		want := map[repo.Gate]int{}
+		for i := range 10 {
+			id := fmt.Sprintf("d%d", i)
+			w.dag(id, 7)
+			w.queue(id, 9, past, time.Hour)
+			want[dagGate(id)] = 7
+		}
+		w.r = w.repo(repo.WithRunsPerPass(8))
+		started, passes := 0, 0
+		for runs, err := range w.r.AdmitAll(w.ctx) {
+			require.NoError(w, err)
+			require.NotEmpty(w, runs)
+			started += len(runs)
+			passes++
+		}
+		require.Equal(w, 70, started)
+		require.Greater(w, passes, 8)
+		w.running(want)
+		for range w.r.AdmitAll(w.ctx) {
+			require.Fail(w, "nothing was left to start")
+		}
+	}},
+	{"AdmitAll that is stopped early loses nothing", func(w *world) {
+		w.dag("d", 10)
+		w.queue("d", 10, past, time.Hour)
+		w.r = w.repo(repo.WithRunsPerPass(3))
+		for runs, err := range w.r.AdmitAll(w.ctx) {
+			require.NoError(w, err)
+			require.Len(w, runs, 3)
+			break
+		}
+		w.running(map[repo.Gate]int{dagGate("d"): 3})
+		require.Equal(w, 7, w.count(dagGate("d"), models.Queued))
+	}},
+	{"a gate in which a run has finished is looked at first", func(w *world) {
+		ids := map[string][]models.DagRun{}
+		for i := range 8 {
+			id := fmt.Sprintf("d%d", i)
+			w.dag(id, 1)
+			ids[id] = w.queue(id, 2, past, time.Hour)
+		}
+		w.r = w.repo(repo.WithRunsPerPass(4)) // two gates of a kind at a time
+		for range w.r.AdmitAll(w.ctx) {
+		}
+		for _, id := range slices.Sorted(maps.Keys(ids)) {
+			require.NoError(w, w.r.Finish(w.ctx, ids[id][0], models.Success))
+			require.Equal(w, []string{ids[id][1].RunID}, w.pass())
+		}
+	}},
+	{"options and arguments that make no sense are refused", func(w *world) {
+		for _, option := range []repo.Option{
+			repo.WithGatesPerPass(0), repo.WithGatesPerPass(251), repo.WithRunsPerPass(0), repo.WithRunsPerPass(10_001),
+			repo.WithMaxActiveRuns(-1), repo.WithLogger(nil),
+		} {
+			_, err := repo.New(w.db, option)
+			require.ErrorIs(w, err, repo.ErrInvalid)
+		}
+	}},
+}
