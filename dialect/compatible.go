@@ -21,6 +21,7 @@ var compatibles = []compatible{
 	{"Vitess", "Vitess", mysql{}, Strategy{ForUpdate, true}, "its locks are local to a shard"},
 	{"OceanBase", "OceanBase", mysql{}, Strategy{ForUpdate, true}, "its SKIP LOCKED is untested"},
 	{"SingleStore", "SingleStore", mysql{}, Strategy{NoLock, true}, "its locks are untested"},
+	{"MemSQL", "SingleStore", mysql{}, Strategy{NoLock, true}, "its locks are untested"},
 	{"Dolt", "Dolt", mysql{}, Strategy{NoLock, true}, "it parses SKIP LOCKED and takes no lock"},
 }
 
@@ -35,4 +36,14 @@ func compatibleWith(banner string) (compatible, bool) {
 		return compatible{banner, "Aurora DSQL", postgres{}, Strategy{NoLock, true}, "it has no locks and checks at COMMIT"}, true
 	}
 	return compatible{}, false
+}
+
+// version is the engine's own version, which comes after its name, or else the one that it is
+// compatible with, which comes before.
+func (c compatible) version(banner string) Version {
+	_, own, _ := strings.Cut(banner, c.mark)
+	if v := parseVersion(own); v != (Version{}) {
+		return v
+	}
+	return parseVersion(banner)
 }

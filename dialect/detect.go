@@ -17,31 +17,31 @@ import (
 // not keep times in UTC.
 func Detect(ctx context.Context, db *gorm.DB) (*Server, error) {
 	db = db.Session(&gorm.Session{NewDB: true, Context: ctx, Logger: db.Logger})
-	var s *Server
-	var err error
-	switch db.Name() {
-	case "postgres":
-		s, err = detectPostgres(db)
-	case "mysql":
-		s, err = detectMySQL(db)
-	case "sqlite":
-		s, err = detectSQLite(db)
-	default:
-		s = &Server{Dialect: unknown{}, Engine: db.Name()}
-	}
+	db.DryRun = false // to say what would be executed, one must know the engine
+	s, err := ask(db)
 	if err != nil {
 		return nil, fmt.Errorf("detect engine: %w", err)
 	}
-	if err := s.choose(); err != nil {
-		return nil, err
+	return s, s.choose()
+}
+
+func ask(db *gorm.DB) (*Server, error) {
+	switch db.Name() {
+	case "postgres":
+		return askVersion(db, postgres{}, "PostgreSQL", "SELECT version()")
+	case "sqlite":
+		return askVersion(db, sqlite{}, "SQLite", "SELECT sqlite_version()")
+	case "mysql":
+		return askMySQL(db)
 	}
-	return s, nil
+	return &Server{Dialect: unknown{}, Engine: db.Name()}, nil
 }
 
 // choose sets the strategy from the version, the kind of engine and the cluster.
 func (s *Server) choose() error {
 	if c, ok := compatibleWith(s.Banner); ok {
 		s.Dialect, s.Engine, s.Strategy, s.Why = c.dialect, c.engine, c.strategy, c.why
+		s.Version = c.version(s.Banner)
 		return nil
 	}
 	lock, why, err := s.Lock(s.Version)
@@ -59,60 +59,58 @@ func (s *Server) choose() error {
 	return nil
 }
 
-func detectPostgres(db *gorm.DB) (*Server, error) {
-	s := &Server{Dialect: postgres{}, Engine: "PostgreSQL"}
-	err := db.Raw("SELECT version()").Row().Scan(&s.Banner)
+func askVersion(db *gorm.DB, d Dialect, engine, query string) (*Server, error) {
+	s := &Server{Dialect: d, Engine: engine}
+	err := db.Raw(query).Scan(&s.Banner).Error
 	s.Version = parseVersion(s.Banner)
 	return s, err
 }
 
-func detectSQLite(db *gorm.DB) (*Server, error) {
-	s := &Server{Dialect: sqlite{}, Engine: "SQLite"}
-	err := db.Raw("SELECT sqlite_version()").Row().Scan(&s.Banner)
-	s.Version = parseVersion(s.Banner)
-	return s, err
-}
+// inWinter and inSummer are instants of which any time zone but UTC itself moves at least one.
+var (
+	inWinter = time.Date(2000, 1, 1, 12, 30, 0, 0, time.UTC)
+	inSummer = time.Date(2000, 7, 1, 12, 30, 0, 0, time.UTC)
+)
 
-func detectMySQL(db *gorm.DB) (*Server, error) {
-	var version, comment string
-	var midnight any
-	err := db.Raw("SELECT VERSION(), @@version_comment, TIMESTAMP('2000-01-01 00:00:00')").Row().Scan(&version, &comment, &midnight)
+func askMySQL(db *gorm.DB) (*Server, error) {
+	var said struct{ Version, Comment, Times string }
+	err := db.Raw("SELECT VERSION() AS version, @@version_comment AS comment, CONCAT(?, ' and ', ?) AS times", inWinter, inSummer).Scan(&said).Error
 	if err != nil {
 		return nil, err
 	}
-	if t, ok := midnight.(time.Time); ok && !t.Equal(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)) {
-		return nil, fmt.Errorf("%w: the MySQL driver reads times in %s, so schedulers would disagree: remove loc from the DSN, or set loc=UTC", ErrUnsupported, t.Location())
+	const utc = "2000-01-01 12:30:00 and 2000-07-01 12:30:00"
+	if said.Times != utc {
+		return nil, fmt.Errorf("%w: the MySQL driver writes the times %s UTC as %s, so schedulers would disagree: remove loc from the DSN, or set loc=UTC", ErrUnsupported, utc, said.Times)
 	}
+	variables, err := mysqlVariables(db)
+	return identifyMySQL(said.Version, said.Comment, variables), err
+}
+
+// mysqlVariables are the variables, in upper case, that tell of a multi-primary cluster.
+func mysqlVariables(db *gorm.DB) (map[string]string, error) {
+	var rows []struct{ VariableName, Value string }
+	err := db.Raw("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('wsrep_on', 'wsrep_provider', 'group_replication_group_name', 'group_replication_single_primary_mode')").Scan(&rows).Error
+	variables := map[string]string{}
+	for _, row := range rows {
+		variables[strings.ToLower(row.VariableName)] = strings.ToUpper(row.Value)
+	}
+	return variables, err
+}
+
+// identifyMySQL tells MySQL from MariaDB, and names the multi-primary cluster that the server
+// is set up for, if any.
+func identifyMySQL(version, comment string, variables map[string]string) *Server {
 	s := &Server{Dialect: mysql{}, Engine: "MySQL", Banner: version + " " + comment}
 	if strings.Contains(version, "MariaDB") {
 		s.Dialect, s.Engine = mariadb{}, "MariaDB"
 		version = strings.TrimPrefix(version, "5.5.5-") // what MariaDB told old replication clients
 	}
 	s.Version = parseVersion(version)
-	s.Cluster, err = mysqlCluster(db)
-	return s, err
-}
-
-// mysqlCluster names the multi-primary cluster that the server is set up for, if any.
-func mysqlCluster(db *gorm.DB) (string, error) {
-	rows, err := db.Raw("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('wsrep_on', 'wsrep_provider', 'group_replication_group_name', 'group_replication_single_primary_mode')").Rows()
-	if err != nil {
-		return "", err
+	switch provider := variables["wsrep_provider"]; {
+	case variables["wsrep_on"] == "ON" && provider != "" && provider != "NONE":
+		s.Cluster = "Galera"
+	case variables["group_replication_group_name"] != "" && variables["group_replication_single_primary_mode"] == "OFF":
+		s.Cluster = "Group Replication"
 	}
-	defer rows.Close()
-	v := map[string]string{}
-	for rows.Next() {
-		var name, value string
-		if err := rows.Scan(&name, &value); err != nil {
-			return "", err
-		}
-		v[strings.ToLower(name)] = strings.ToUpper(value)
-	}
-	switch provider := v["wsrep_provider"]; {
-	case v["wsrep_on"] == "ON" && provider != "" && provider != "NONE":
-		return "Galera", nil
-	case v["group_replication_group_name"] != "" && v["group_replication_single_primary_mode"] == "OFF":
-		return "Group Replication", nil
-	}
-	return "", rows.Err()
+	return s
 }

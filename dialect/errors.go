@@ -4,10 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
 	"io"
+	"iter"
 	"net"
 	"reflect"
+
+	"gorm.io/gorm"
 )
 
 // Class is what an error of an engine means for whoever met it.
@@ -39,93 +41,134 @@ func (c Class) String() string {
 	return [...]string{"other", "conflict", "busy", "lost", "duplicate", "exists", "missing", "denied", "read-only"}[c]
 }
 
+// Classify is what an error means that was met before [Detect] had found the engine, such as
+// that of connecting, through the given GORM dialector.
+func Classify(d gorm.Dialector, err error) Class {
+	switch d.Name() {
+	case "postgres":
+		return postgres{}.Class(err)
+	case "mysql":
+		return mariadb{}.Class(err) // knows all that MySQL's does
+	case "sqlite":
+		return sqlite{}.Class(err)
+	default:
+		return unknown{}.Class(err)
+	}
+}
+
 // sqlState is the five-character code that PostgreSQL's drivers carry.
 func sqlState(err error) string {
-	var coded interface{ SQLState() string }
-	if errors.As(err, &coded) {
-		return coded.SQLState()
+	for e := range tree(err) {
+		if coded, ok := e.(interface{ SQLState() string }); ok {
+			return coded.SQLState()
+		}
 	}
 	return ""
 }
 
 // mysqlNumber is the number of a MySQL error: a struct with a field Number of kind uint16.
 func mysqlNumber(err error) int {
-	return search(err, func(v reflect.Value) int {
-		if f := field(v, "Number"); f.IsValid() && f.Kind() == reflect.Uint16 {
+	for e := range tree(err) {
+		if f := field(reflect.ValueOf(e), "Number"); f.Kind() == reflect.Uint16 {
 			return int(f.Uint())
-		}
-		return 0
-	})
-}
-
-// sqliteCode is the extended result code, from any of the drivers: mattn has a field
-// ExtendedCode, modernc and glebarez a method Code, ncruces a method
-// ExtendedCode, or an error that is the code.
-func sqliteCode(err error) int {
-	return search(err, func(v reflect.Value) int {
-		if coded, ok := v.Interface().(interface{ Code() int }); ok {
-			return coded.Code()
-		}
-		if m := v.MethodByName("ExtendedCode"); m.IsValid() && m.Type().NumIn() == 0 && m.Type().NumOut() == 1 && m.Type().Out(0).Kind() == reflect.Uint16 {
-			return int(m.Call(nil)[0].Uint())
-		}
-		if f := field(v, "ExtendedCode"); f.IsValid() && f.CanInt() {
-			return int(f.Int())
-		}
-		if k := v.Kind(); k == reflect.Uint8 || k == reflect.Uint16 { // ncruces' bare codes
-			return int(v.Uint())
-		}
-		return 0
-	})
-}
-
-// field is a field of the struct that v is or points to.
-func field(v reflect.Value, name string) reflect.Value {
-	if v.Kind() == reflect.Pointer {
-		v = v.Elem()
-	}
-	if v.Kind() != reflect.Struct {
-		return reflect.Value{}
-	}
-	return v.FieldByName(name)
-}
-
-// search walks the tree of wrapped errors until code finds something.
-func search(err error, code func(reflect.Value) int) int {
-	if err == nil {
-		return 0
-	}
-	if n := code(reflect.ValueOf(err)); n != 0 {
-		return n
-	}
-	switch wrapped := err.(type) {
-	case interface{ Unwrap() error }:
-		return search(wrapped.Unwrap(), code)
-	case interface{ Unwrap() []error }:
-		for _, e := range wrapped.Unwrap() {
-			if n := search(e, code); n != 0 {
-				return n
-			}
 		}
 	}
 	return 0
 }
 
+// sqliteCode is the extended result code, from any of the drivers.
+func sqliteCode(err error) int {
+	for e := range tree(err) {
+		if code := codeOf(e); code != 0 {
+			return code
+		}
+	}
+	return 0
+}
+
+// codeOf is the code of one error: mattn has a field ExtendedCode, modernc and glebarez a
+// method Code, ncruces a method ExtendedCode, or an error that is the code.
+func codeOf(err error) int {
+	if coded, ok := err.(interface{ Code() int }); ok {
+		return coded.Code()
+	}
+	v := reflect.ValueOf(err)
+	if m := v.MethodByName("ExtendedCode"); m.IsValid() && m.Type().NumIn() == 0 && m.Type().NumOut() == 1 && m.Type().Out(0).Kind() == reflect.Uint16 {
+		return int(m.Call(nil)[0].Uint())
+	}
+	if f := field(v, "ExtendedCode"); f.CanInt() {
+		return int(f.Int())
+	}
+	if k := v.Kind(); k == reflect.Uint8 || k == reflect.Uint16 { // ncruces' bare codes
+		return int(v.Uint())
+	}
+	return 0
+}
+
+// field is a field of the struct that v is or points to; the zero Value when there is none.
+func field(v reflect.Value, name string) reflect.Value {
+	v = reflect.Indirect(v)
+	if v.Kind() != reflect.Struct {
+		return reflect.Value{}
+	}
+	f, ok := v.Type().FieldByName(name)
+	if !ok {
+		return reflect.Value{}
+	}
+	found, _ := v.FieldByIndexErr(f.Index) // an error when it is in an embedded struct that is nil
+	return found
+}
+
+// tree yields err and all that it wraps, but no nil pointers: their methods may panic.
+func tree(err error) iter.Seq[error] {
+	return func(yield func(error) bool) { walk(err, yield) }
+}
+
+func walk(err error, yield func(error) bool) bool {
+	if v := reflect.ValueOf(err); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return true
+	}
+	if !yield(err) {
+		return false
+	}
+	switch wrapper := err.(type) {
+	case interface{ Unwrap() error }:
+		return walk(wrapper.Unwrap(), yield)
+	case interface{ Unwrap() []error }:
+		for _, e := range wrapper.Unwrap() {
+			if !walk(e, yield) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // connection recognises what database/sql and the network say of a connection that is no more.
 func connection(err error) Class {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return Other
+	class := Other
+	for e := range tree(err) {
+		switch canceled, ok := e.(interface{ Is(error) bool }); {
+		case e == context.Canceled, e == context.DeadlineExceeded, ok && canceled.Is(context.Canceled):
+			return Other
+		case isLost(e):
+			class = Lost
+		}
 	}
-	var network net.Error
-	var unsent interface{ SafeToRetry() bool }
-	switch {
-	case errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone), errors.As(err, &network),
-		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return Lost
-	case errors.As(err, &unsent) && unsent.SafeToRetry():
-		return Lost
-	case err != nil && err.Error() == "invalid connection": // the MySQL driver's ErrInvalidConn
-		return Lost
+	return class
+}
+
+// isLost looks at one error, not at what it wraps.
+func isLost(err error) bool {
+	switch err {
+	case driver.ErrBadConn, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF:
+		return true
 	}
-	return Other
+	if _, ok := err.(net.Error); ok {
+		return true
+	}
+	if unsent, ok := err.(interface{ SafeToRetry() bool }); ok && unsent.SafeToRetry() {
+		return true
+	}
+	return err.Error() == "invalid connection" // the MySQL driver's ErrInvalidConn
 }

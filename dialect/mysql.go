@@ -43,9 +43,9 @@ func (mysql) Class(err error) Class {
 		return Duplicate
 	case 1050, 1061, 1060:
 		return Exists
-	case 1146, 1054, 1049:
+	case 1146, 1054, 1049, 1176:
 		return Missing
-	case 1142, 1143, 1044, 1045, 1227, 1370:
+	case 1142, 1143, 1044, 1045, 1698, 1227, 1370:
 		return Denied
 	case 1792, 1290, 1836:
 		return ReadOnly

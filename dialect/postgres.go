@@ -31,9 +31,9 @@ func (postgres) Class(err error) Class {
 		return Busy
 	case "23505":
 		return Duplicate
-	case "42P07":
+	case "42P07", "42701":
 		return Exists
-	case "42P01", "42703", "3F000":
+	case "42P01", "42703", "3F000", "3D000":
 		return Missing
 	case "42501", "28P01", "28000":
 		return Denied
@@ -52,11 +52,4 @@ var postgresSettings = []setting{
 	{"default_transaction_isolation", "SHOW default_transaction_isolation", always, ""},
 	{"max_connections", "SHOW max_connections", always, ""},
 	{"TimeZone", "SHOW TimeZone", always, ""},
-}
-
-// NoKeyUpdate reports whether the server has FOR NO KEY UPDATE, which lets rows with a foreign
-// key to a locked row be inserted.
-func (s *Server) NoKeyUpdate() bool {
-	_, ok := s.Dialect.(postgres)
-	return ok
 }

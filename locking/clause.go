@@ -31,16 +31,22 @@ func (skipLocked) ModifyStatement(stmt *gorm.Statement) {
 		_ = stmt.AddError(err)
 		return
 	}
-	stmt.AddClause(clause.Locking{Strength: clause.LockingStrengthUpdate, Options: clause.LockingOptionsSkipLocked})
-	stmt.Settings.Store(Name, skipLocked{})
+	stmt.AddClause(asked{clause.Locking{Strength: clause.LockingStrengthUpdate, Options: clause.LockingOptionsSkipLocked}})
 }
+
+// asked is the lock clause of a query with [SkipLocked], until the engine is known. It is kept
+// in the query's clauses, which preloads of associations do not inherit.
+type asked struct{ clause.Locking }
+
+// MergeClause implements [clause.Interface].
+func (a asked) MergeClause(c *clause.Clause) { c.Expression = a }
 
 // lock gives a query that asked for [SkipLocked] what the engine has. It runs before the query.
 func (p *Plugin) lock(db *gorm.DB) {
-	if _, asked := db.Get(Name); !asked || db.Error != nil {
+	if _, ok := db.Statement.Clauses[clause.Locking{}.Name()].Expression.(asked); !ok || db.Error != nil {
 		return
 	}
-	if !inTransaction(db) {
+	if !inTransaction(db) && !db.DryRun {
 		_ = db.AddError(ErrNoTransaction)
 		return
 	}
@@ -55,7 +61,7 @@ func (p *Plugin) lock(db *gorm.DB) {
 	}
 	delete(db.Statement.Clauses, clause.Locking{}.Name())
 	if server.Strategy == dialect.SingleWriter {
-		_ = db.AddError(becomeWriter(db.Session(&gorm.Session{NewDB: true}), db.Statement.Table))
+		_ = db.AddError(becomeWriter(db.Session(&gorm.Session{NewDB: true}), tableOf(db.Statement)))
 	}
 }
 
@@ -72,6 +78,14 @@ func (p *Plugin) clause(server *dialect.Server, lock dialect.Lock) (clause.Locki
 }
 
 // becomeWriter takes the engine's one writer lock, by an update of no row.
-func becomeWriter(tx *gorm.DB, table string) error {
-	return tx.Exec("DELETE FROM ? WHERE 1 = 0", clause.Table{Name: table}).Error
+func becomeWriter(tx *gorm.DB, table any) error {
+	return tx.Exec("DELETE FROM ? WHERE 1 = 0", table).Error
+}
+
+// tableOf is the table of a query, with its alias when [gorm.DB.Table] gave it one.
+func tableOf(stmt *gorm.Statement) any {
+	if stmt.TableExpr != nil {
+		return *stmt.TableExpr
+	}
+	return clause.Table{Name: stmt.Table}
 }

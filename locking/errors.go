@@ -1,12 +1,6 @@
 package locking
 
-import (
-	"errors"
-
-	"gorm.io/gorm"
-
-	"github.com/usher-go/usher/dialect"
-)
+import "errors"
 
 var (
 	// ErrNoPlugin is returned when the *gorm.DB has not been given the plugin.
@@ -30,15 +24,3 @@ var (
 	// whole transaction is tried again, as after a conflict.
 	ErrChanged = errors.New("rows were changed by another transaction")
 )
-
-// Is reports whether err, from the database behind db, is of the given class. It is false as
-// long as the engine has not been found.
-func Is(db *gorm.DB, err error, class dialect.Class) bool {
-	p, ok := db.Plugins[Name].(*Plugin)
-	if !ok || err == nil {
-		return false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.server != nil && p.server.Class(err) == class
-}

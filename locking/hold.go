@@ -52,12 +52,16 @@ func hold[K any](tx *gorm.DB, rows Rows, keys []K, choose func(dialect.Strategy)
 	if err != nil {
 		return nil, err
 	}
+	tx = tx.Session(&gorm.Session{NewDB: true})
 	table := &gorm.Statement{DB: tx}
 	if err := table.Parse(rows.Model); err != nil {
 		return nil, fmt.Errorf("hold rows: %w", err)
 	}
+	if table.Schema.PrioritizedPrimaryField == nil {
+		return nil, fmt.Errorf("hold rows: table %s has no primary key of one column", table.Table)
+	}
 	if server.Strategy == dialect.SingleWriter {
-		return keys, becomeWriter(tx, table.Table)
+		return keys, becomeWriter(tx, clause.Table{Name: table.Table})
 	}
 	key := clause.Column{Name: table.Schema.PrioritizedPrimaryField.DBName}
 	held := slices.Clone(keys)

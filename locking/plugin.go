@@ -3,7 +3,7 @@ package locking
 import (
 	"context"
 	"fmt"
-	"sync"
+	"sync/atomic"
 
 	"gorm.io/gorm"
 
@@ -21,8 +21,7 @@ type Plugin struct {
 
 	defaultIsolation bool
 
-	mu     sync.Mutex
-	server *dialect.Server // nil until the engine has been found
+	server atomic.Pointer[dialect.Server] // nil until the engine has been found
 }
 
 // Option changes how the plugin works.
@@ -107,6 +106,22 @@ func Server(ctx context.Context, db *gorm.DB) (*dialect.Server, error) {
 	return p.detect(ctx, db)
 }
 
+// Found is what [Server] has found before, or nil. It asks nothing.
+func Found(db *gorm.DB) *dialect.Server {
+	p, err := plugin(db)
+	if err != nil {
+		return nil
+	}
+	return p.server.Load()
+}
+
+// Is reports whether err, from the database behind db, is of the given class. It is false as
+// long as the engine has not been found.
+func Is(db *gorm.DB, err error, class dialect.Class) bool {
+	server := Found(db)
+	return server != nil && err != nil && server.Class(err) == class
+}
+
 // plugin is the one installed in db.
 func plugin(db *gorm.DB) (*Plugin, error) {
 	if p, ok := db.Plugins[Name].(*Plugin); ok {
@@ -115,12 +130,11 @@ func plugin(db *gorm.DB) (*Plugin, error) {
 	return nil, ErrNoPlugin
 }
 
-// detect asks once; a failure is not kept, so that the next call asks again.
+// detect asks until there is an answer, and keeps it. Nobody waits for another caller's
+// question, which may itself wait for the connection that this caller has.
 func (p *Plugin) detect(ctx context.Context, db *gorm.DB) (*dialect.Server, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.server != nil {
-		return p.server, nil
+	if found := p.server.Load(); found != nil {
+		return found, nil
 	}
 	server, err := dialect.Detect(ctx, db)
 	if err != nil {
@@ -133,8 +147,8 @@ func (p *Plugin) detect(ctx context.Context, db *gorm.DB) (*dialect.Server, erro
 	if p.strategy != nil {
 		server.Strategy, server.Why = *p.strategy, "the application chose it"
 	}
-	p.server = server
-	return server, nil
+	p.server.CompareAndSwap(nil, server)
+	return p.server.Load(), nil
 }
 
 // inTransaction reports whether db is a transaction.

@@ -109,7 +109,7 @@ func (p *Plugin) txOptions(server *dialect.Server) []*sql.TxOptions {
 
 // pause waits before the next attempt, or until the context ends.
 func pause(ctx context.Context, attempt int) error {
-	longest := min(firstPause<<attempt, longestPause)
+	longest := min(firstPause<<min(attempt, 10), longestPause)
 	select {
 	case <-time.After(rand.N(longest)):
 		return nil
@@ -130,8 +130,15 @@ type transactionKey struct{}
 // next statement would be committed on its own.
 func noteIfGone(db *gorm.DB) {
 	state, ok := db.Statement.Context.Value(transactionKey{}).(*transaction)
-	if ok && db.Error != nil && state.gone == nil && state.server.Class(db.Error) == dialect.Conflict {
-		state.gone = db.Error
+	if !ok || state.gone != nil {
+		return
+	}
+	err := db.Error
+	if row, ok := db.Statement.Dest.(*sql.Row); ok && row != nil { // it keeps its error for Scan
+		err = row.Err()
+	}
+	if err != nil && state.server.Class(err) == dialect.Conflict {
+		state.gone = err
 	}
 }
 

@@ -60,13 +60,16 @@ const (
 
 // BackfillDagRun is one date of a backfill: its place in the order, and its run or the
 // reason why it has none.
+//
+// Only the index that walks the order begins with backfill_id, so that an engine without
+// statistics cannot take another one and sort.
 type BackfillDagRun struct {
 	// ID is the key.
 	ID int64 `gorm:"column:id;primaryKey" json:"id"`
 	// BackfillID is the backfill.
-	BackfillID int64 `gorm:"column:backfill_id;not null;uniqueIndex:,composite:run,priority:1;index:,composite:ordinal,priority:1" json:"backfill_id"`
+	BackfillID int64 `gorm:"column:backfill_id;not null;uniqueIndex:,composite:run,priority:2;index:,composite:ordinal,priority:1" json:"backfill_id"`
 	// DagRunID is the run; nil for a date that was skipped.
-	DagRunID *int64 `gorm:"column:dag_run_id;uniqueIndex:,composite:run,priority:2;index:,composite:ordinal,priority:3" json:"dag_run_id"`
+	DagRunID *int64 `gorm:"column:dag_run_id;uniqueIndex:,composite:run,priority:1;index:,composite:ordinal,priority:3" json:"dag_run_id"`
 	// ExceptionReason is why the date was skipped; empty when it has a run.
 	ExceptionReason ExceptionReason `gorm:"column:exception_reason;size:250" json:"exception_reason"`
 	// LogicalDate is the date.

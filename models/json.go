@@ -20,10 +20,16 @@ import (
 
 // JSON is a JSON document in one form, whatever the engine does to it: keys sorted, no blanks,
 // whole numbers without fraction or exponent, and numbers beyond 64 bits as the nearest
-// double (as MySQL keeps them). The zero value is NULL.
+// double (as MySQL keeps them). The zero value is NULL, and so is the document null.
 type JSON []byte
 
-// ParseJSON reads a document, and says what is wrong with it when it is none.
+// maxDepth is how deep a document may be nested, which MariaDB decides.
+const maxDepth = 31
+
+var errTooDeep = fmt.Errorf("invalid JSON: nested deeper than %d levels, which MariaDB cannot store", maxDepth)
+
+// ParseJSON reads a document, and says what is wrong with it when it is none, or one that some
+// engine could not store.
 func ParseJSON(text string) (JSON, error) {
 	if !utf8.ValidString(text) {
 		return nil, errors.New("invalid JSON: not UTF-8")
@@ -37,8 +43,8 @@ func ParseJSON(text string) (JSON, error) {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("invalid JSON: text after the document")
 	}
-	document, err := canonical(document)
-	if err != nil {
+	document, err := canonical(document, maxDepth)
+	if err != nil || document == nil {
 		return nil, err
 	}
 	var out bytes.Buffer
@@ -50,8 +56,8 @@ func ParseJSON(text string) (JSON, error) {
 	return bytes.TrimSpace(out.Bytes()), nil
 }
 
-// canonical gives numbers one form, and refuses what PostgreSQL cannot store.
-func canonical(value any) (_ any, err error) {
+// canonical gives numbers one form, and refuses what PostgreSQL or MariaDB cannot store.
+func canonical(value any, depth int) (_ any, err error) {
 	switch v := value.(type) {
 	case json.Number:
 		return canonicalNumber(v)
@@ -60,17 +66,23 @@ func canonical(value any) (_ any, err error) {
 			return nil, errors.New("invalid JSON: a string contains NUL, which PostgreSQL cannot store")
 		}
 	case []any:
+		if depth == 0 {
+			return nil, errTooDeep
+		}
 		for i := range v {
-			if v[i], err = canonical(v[i]); err != nil {
+			if v[i], err = canonical(v[i], depth-1); err != nil {
 				return nil, err
 			}
 		}
 	case map[string]any:
+		if depth == 0 {
+			return nil, errTooDeep
+		}
 		for key := range v {
-			if _, err = canonical(key); err != nil {
+			if _, err = canonical(key, depth); err != nil {
 				return nil, err
 			}
-			if v[key], err = canonical(v[key]); err != nil {
+			if v[key], err = canonical(v[key], depth-1); err != nil {
 				return nil, err
 			}
 		}
@@ -86,11 +98,13 @@ func canonicalNumber(n json.Number) (json.Number, error) {
 		return json.Number(strconv.FormatUint(u, 10)), nil
 	}
 	f, err := n.Float64()
-	if err != nil {
+	switch whole := f == math.Trunc(f); {
+	case err != nil:
 		return "", fmt.Errorf("invalid JSON: number %s is out of range", n)
-	}
-	if f == math.Trunc(f) && math.Abs(f) < 1<<53 {
+	case whole && f >= math.MinInt64 && f < 1<<63:
 		return json.Number(strconv.FormatInt(int64(f), 10)), nil
+	case whole && f > 0 && f < 1<<64:
+		return json.Number(strconv.FormatUint(uint64(f), 10)), nil
 	}
 	return json.Number(strconv.FormatFloat(f, 'g', -1, 64)), nil
 }
@@ -101,38 +115,45 @@ func (j JSON) Value() (driver.Value, error) {
 		return nil, nil
 	}
 	canonical, err := ParseJSON(string(j))
-	return string(canonical), err
+	if err != nil || canonical == nil {
+		return nil, err
+	}
+	return string(canonical), nil
 }
 
-// Scan implements [database/sql.Scanner].
-func (j *JSON) Scan(value any) (err error) {
+// Scan implements [database/sql.Scanner]. What another program stored and [ParseJSON] would
+// refuse is kept as it is: no run is to be stuck because of its configuration.
+func (j *JSON) Scan(value any) error {
 	switch v := value.(type) {
 	case nil:
 		*j = nil
 	case []byte:
-		*j, err = ParseJSON(string(v))
+		return j.Scan(string(v))
 	case string:
-		*j, err = ParseJSON(v)
+		read, err := ParseJSON(v)
+		if err != nil {
+			read = JSON(v)
+		}
+		*j = read
 	default:
-		err = fmt.Errorf("cannot read JSON from %T", value)
+		return fmt.Errorf("cannot read JSON from %T", value)
 	}
-	return err
+	return nil
 }
 
 // MarshalJSON is the document itself, or null.
 func (j JSON) MarshalJSON() ([]byte, error) {
-	if j == nil {
+	switch canonical, err := ParseJSON(string(j)); {
+	case j == nil, err == nil && canonical == nil:
 		return []byte("null"), nil
+	case err == nil:
+		return canonical, nil
 	}
-	return ParseJSON(string(j))
+	return j, nil // kept by Scan: package json says what is wrong with it, if anything
 }
 
-// UnmarshalJSON takes the document as it is; null becomes NULL.
+// UnmarshalJSON takes the document; null becomes NULL.
 func (j *JSON) UnmarshalJSON(text []byte) (err error) {
-	if string(text) == "null" {
-		*j = nil
-		return nil
-	}
 	*j, err = ParseJSON(string(text))
 	return err
 }

@@ -171,9 +171,11 @@ func (r *Repo) nextQueued(tx *gorm.DB, open []openGate, now models.Time) (ids []
 	}
 }
 
-// markRunning starts the runs. Each must still be queued, or the pass begins anew.
+// markRunning starts the runs. Each must still be queued, or the pass begins anew. The guard
+// is written so that no index serves it: an engine without statistics would else walk the
+// whole queue to find a few runs that it was given by id.
 func (r *Repo) markRunning(tx *gorm.DB, ids []int64, now models.Time) ([]models.DagRun, error) {
-	marked := tx.Model(&models.DagRun{}).Where("id IN ? AND state = ?", pad(ids), models.Queued).UpdateColumns(map[string]any{
+	marked := tx.Model(&models.DagRun{}).Where("id IN ? AND COALESCE(state, '') = ?", pad(ids), models.Queued).UpdateColumns(map[string]any{
 		"state": models.Running, "start_date": now, "end_date": nil, "updated_at": now, "scheduled_by_job_id": r.jobID,
 	})
 	if marked.Error != nil {

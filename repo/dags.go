@@ -95,9 +95,12 @@ func (r *Repo) awaitGatesOf(tx *gorm.DB, dagID string) error {
 	return err
 }
 
-// Dag returns one DAG, or [ErrDagNotFound].
+// Dag returns one DAG, or [ErrDagNotFound], or [ErrInvalid] for an id that no DAG can have.
 func (r *Repo) Dag(ctx context.Context, dagID string) (models.Dag, error) {
 	var dag models.Dag
+	if err := checkID("DAG id", dagID); err != nil {
+		return dag, fmt.Errorf("get DAG: %w", err)
+	}
 	err := r.db.WithContext(ctx).Where("dag_id = ?", dagID).Take(&dag).Error
 	return dag, r.explain("get DAG", notFound(err, ErrDagNotFound, dagID))
 }

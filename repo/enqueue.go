@@ -203,7 +203,11 @@ func (r *Repo) duplicate(ctx context.Context, runs []models.DagRun, cause error)
 		filled := fresh(run, models.Time{})
 		err := r.db.WithContext(ctx).Where("dag_id = ? AND (run_id = ? OR logical_date = ?)", run.DagID, filled.RunID, run.LogicalDate).Take(&found).Error
 		if err == nil {
-			return fmt.Errorf("%w: %s of DAG %s is %s, logical date %s", ErrExists, found.RunID, run.DagID, found.State, isoformat(found.LogicalDate))
+			date := "without logical date"
+			if !found.LogicalDate.IsZero() {
+				date = "logical date " + isoformat(found.LogicalDate)
+			}
+			return fmt.Errorf("%w: %s of DAG %s is %s, %s", ErrExists, found.RunID, run.DagID, found.State, date)
 		}
 	}
 	return fmt.Errorf("%w: %w", ErrExists, cause)

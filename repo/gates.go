@@ -76,10 +76,9 @@ func kinds(maxActiveRuns int) []kind {
 			admits: "NOT g.is_paused AND NOT g.is_stale",
 			listed: "1 = 1",
 			runs:   "r.backfill_id IS NULL AND r.dag_id = g.dag_id",
-			// backfill_id is NULL throughout; naming it in the order lets PostgreSQL see that the index has that order.
-			queues: []string{`SELECT r.id AS id FROM {dag_run} r
+			queues: []string{`SELECT r.id AS id FROM {dag_run} r{by index}
 				WHERE r.state = 'queued' AND r.backfill_id IS NULL AND r.dag_id = ? AND r.run_after <= ?
-				ORDER BY r.backfill_id, r.run_after, r.id LIMIT ?`},
+				ORDER BY {null}r.run_after, r.id LIMIT ?`},
 			binding: func(g Gate) []any { return []any{g.DagID} },
 		},
 		{
@@ -95,13 +94,13 @@ func kinds(maxActiveRuns int) []kind {
 			admits: "NOT d.is_paused AND NOT d.is_stale AND (NOT g.is_paused OR g.completed_at IS NOT NULL)",
 			listed: "g.completed_at IS NULL",
 			runs:   "r.backfill_id = g.id AND r.dag_id = g.dag_id",
-			// The first queue walks the backfill's order and looks at each run by its key: no engine
-			// can turn that into a sort. The second has the runs that have no place in the order.
+			// The first queue walks the backfill's order and looks at each run by its key, for which
+			// the state is written so that no index serves it. The second has the runs without a place.
 			queues: []string{`SELECT o.dag_run_id AS id FROM {backfill_dag_run} o
 				WHERE o.backfill_id = ? AND (SELECT 1 FROM {dag_run} r WHERE r.id = o.dag_run_id
-					AND r.state = 'queued' AND r.backfill_id = o.backfill_id AND r.dag_id = ? AND r.run_after <= ? LIMIT 1) = 1
+					AND COALESCE(r.state, '') = 'queued' AND r.backfill_id = o.backfill_id AND r.dag_id = ? AND r.run_after <= ? LIMIT 1) IS NOT NULL
 				ORDER BY o.sort_ordinal, o.dag_run_id LIMIT ?`,
-				`SELECT r.id AS id FROM {dag_run} r
+				`SELECT r.id AS id FROM {dag_run} r{by index}
 				WHERE r.state = 'queued' AND r.backfill_id = ? AND r.dag_id = ? AND r.run_after <= ?
 					AND (SELECT 1 FROM {backfill_dag_run} o WHERE o.backfill_id = r.backfill_id AND o.dag_run_id = r.id LIMIT 1) IS NULL
 				ORDER BY r.run_after, r.id LIMIT ?`},
@@ -143,13 +142,14 @@ func holder[K comparable](model any, key func(Gate) K) func(*gorm.DB, []Gate, ta
 // running counts the gate's running runs. Running runs are few and have an index, so they are
 // counted each time: a counter would drift.
 func (k kind) running() string {
-	return "(SELECT COUNT(*) FROM {dag_run} r WHERE r.state = 'running' AND " + k.runs + ")"
+	return "(SELECT COUNT(*) FROM {dag_run} r{by index} WHERE r.state = 'running' AND " + k.runs + ")"
 }
 
-// due tells whether a queued run of the gate is due. A comparison with 1, not EXISTS,
-// which MariaDB would turn into a join with the whole queue.
+// due tells whether a queued run of the gate is due. It is not EXISTS, which MariaDB would turn
+// into a join with the whole queue, and not "= 1", which PostgreSQL without statistics takes
+// to be so rare that it reads and sorts everything.
 func (k kind) due(now string) string {
-	return fmt.Sprintf("(SELECT 1 FROM {dag_run} r WHERE r.state = 'queued' AND %s AND r.run_after <= %s LIMIT 1) = 1", k.runs, now)
+	return fmt.Sprintf("(SELECT 1 FROM {dag_run} r{by index} WHERE r.state = 'queued' AND %s AND r.run_after <= %s LIMIT 1) IS NOT NULL", k.runs, now)
 }
 
 // of picks the gates of this kind.

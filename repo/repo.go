@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +35,8 @@ type Repo struct {
 	runsPerPass   int
 
 	kinds []kind
-	names *strings.Replacer // of tables, in SQL
+	names []string // placeholders in SQL and the tables that they stand for, in pairs
+	index string   // of the runs' index, which answers every question of admission
 	ring  ring
 }
 
@@ -70,9 +72,8 @@ func New(db *gorm.DB, options ...Option) (*Repo, error) {
 	return r, nil
 }
 
-// nameTables finds out what the tables are called under the application's NamingStrategy.
+// nameTables finds out what tables and index are called under the application's NamingStrategy.
 func (r *Repo) nameTables() error {
-	var pairs []string
 	for name, model := range map[string]any{
 		"{dag}": &models.Dag{}, "{dag_run}": &models.DagRun{},
 		"{backfill}": &models.Backfill{}, "{backfill_dag_run}": &models.BackfillDagRun{},
@@ -81,14 +82,25 @@ func (r *Repo) nameTables() error {
 		if err := table.Parse(model); err != nil {
 			return err
 		}
-		pairs = append(pairs, name, table.Quote(clause.Table{Name: table.Table}))
+		r.names = append(r.names, name, table.Quote(clause.Table{Name: table.Table}))
+		for _, index := range table.Schema.ParseIndexes() {
+			if index.Class == "" && name == "{dag_run}" { // the others are unique
+				r.index = index.Name
+			}
+		}
 	}
-	r.names = strings.NewReplacer(pairs...)
 	return nil
 }
 
-// sql puts the tables' names into a statement.
-func (r *Repo) sql(text string) string { return r.names.Replace(text) }
+// sql puts names into a statement, and what the engine needs to be told to use the runs' index.
+func (r *Repo) sql(text string) string {
+	names := slices.Clone(r.names)
+	through, null := "", ""
+	if server := locking.Found(r.db); server != nil {
+		through, null = server.ForceIndex(r.index), server.OrderByNull("r.backfill_id")
+	}
+	return strings.NewReplacer(append(names, "{by index}", through, "{null}", null)...).Replace(text)
+}
 
 // now is the clock that schedulers agree on, as an operand of SQL: the database's, unless the
 // application gave its own.

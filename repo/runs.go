@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,9 +27,12 @@ type RunQuery struct {
 }
 
 // Run returns the run of that DAG and run_id, or [ErrRunNotFound], or [ErrDagNotFound] when
-// there is no such DAG either.
+// there is no such DAG either, or [ErrInvalid] for ids that cannot be.
 func (r *Repo) Run(ctx context.Context, dagID, runID string) (models.DagRun, error) {
 	var run models.DagRun
+	if err := cmp.Or(checkID("DAG id", dagID), checkID("run id", runID)); err != nil {
+		return run, fmt.Errorf("get run: %w", err)
+	}
 	err := r.db.WithContext(ctx).Where("dag_id = ? AND run_id = ?", dagID, runID).Take(&run).Error
 	err = notFound(err, ErrRunNotFound, fmt.Sprintf("%s of DAG %s", runID, dagID))
 	if errors.Is(err, ErrRunNotFound) {

@@ -63,6 +63,9 @@ func (w *world) total(state models.State) int {
 // is read, and what else is done. PostgreSQL runs queries for it, and tells what it read.
 func (w *world) plan(statement string) string {
 	explain := map[string]string{"postgres": "EXPLAIN (ANALYZE, TIMING OFF) ", "mysql": "EXPLAIN ", "sqlite": "EXPLAIN QUERY PLAN "}[w.db.Name()]
+	if w.d.Engine == "MySQL" {
+		explain += "FORMAT=TRADITIONAL " // 9 has another default
+	}
 	if !strings.HasPrefix(statement, "SELECT") {
 		explain = strings.Replace(explain, "(ANALYZE, TIMING OFF) ", "", 1)
 	}
@@ -92,7 +95,7 @@ func (w *world) plan(statement string) string {
 
 // wasteful finds, in a plan, a scan of the runs or a sort of the queue. The gates may be scanned.
 var wasteful = map[string]*regexp.Regexp{
-	"postgres": regexp.MustCompile(`(?s)Seq Scan on dag_run|Bitmap Heap Scan on dag_run|Seq Scan on backfill_dag_run|Sort.*Index Scan using \S+ on (dag_run|backfill_dag_run)\b.*`),
+	"postgres": regexp.MustCompile(`(?s)Seq Scan on dag_run|Seq Scan on backfill_dag_run|(?s)Update on.*idx_dag_run_gate|Sort.* on (dag_run|backfill_dag_run)\b`),
 	"mysql":    regexp.MustCompile(`(?m)^(r|o|dag_run) (ALL|index) |^(r|o|dag_run) .*Using filesort`),
 	"sqlite":   regexp.MustCompile(`(?m)SCAN (r|o|dag_run|backfill_dag_run)\b|^USE TEMP B-TREE FOR (LAST )?.*ORDER BY`),
 }
@@ -124,8 +127,11 @@ func read(plan string) (n int) {
 	return n
 }
 
-// handlers is the session's count of rows read by walking along an index or a table.
-func (w *world) handlers(db *gorm.DB) (n int) {
+// handlers runs a query on the one connection of db, and returns how many rows it read by
+// walking along an index or a table.
+func (w *world) handlers(db *gorm.DB, query string) (n int) {
+	require.NoError(w, db.Exec("FLUSH STATUS").Error)
+	require.NoError(w, db.Exec(query).Error)
 	rows, err := db.Raw("SHOW SESSION STATUS WHERE Variable_name IN ('Handler_read_next', 'Handler_read_prev', 'Handler_read_rnd', 'Handler_read_rnd_next')").Rows()
 	require.NoError(w, err)
 	defer rows.Close()
@@ -154,42 +160,43 @@ var plans = []testCase{
 	}},
 }
 
-// checkPass looks at the plans of all statements of a pass, and at what the engine read for it.
+// checkPass looks at the plans of all statements of a pass, and at what the engine reads for
+// each when it is run again.
 func (w *world) checkPass() {
-	db := w.d.Open(w)
-	pool, err := db.DB()
-	require.NoError(w, err)
-	pool.SetMaxOpenConns(1) // the count of rows read is the connection's
 	t := &trace{Interface: logger.Discard}
-	r, err := repo.New(db.Session(&gorm.Session{Logger: t}))
+	r, err := repo.New(w.db.Session(&gorm.Session{Logger: t}))
 	require.NoError(w, err)
+	again := w.d.Open(w)
+	pool, err := again.DB()
+	require.NoError(w, err)
+	pool.SetMaxOpenConns(1) // what was read is counted by connection
 	for range 2 {
-		reads, started := 0, 0
-		if db.Name() == "mysql" {
-			reads = -w.handlers(db)
-		}
 		t.statements = nil
 		runs, err := r.Admit(w.ctx)
 		require.NoError(w, err)
-		started = len(runs)
-		require.NotZero(w, started)
-		if db.Name() == "mysql" {
-			reads += w.handlers(db)
-		}
+		require.NotEmpty(w, runs)
 		require.NoError(w, w.db.Model(&models.DagRun{}).Where("state = ?", models.Running).UpdateColumn("state", models.Queued).Error)
-		checked := 0
+		reads, checked := 0, 0
 		for _, statement := range t.statements {
-			if strings.Contains(statement, "dag_run") {
-				plan := w.plan(statement)
-				require.NotEmpty(w, plan)
-				w.checkPlan(statement, plan)
-				reads += read(plan)
-				checked++
+			if !strings.Contains(statement, "dag_run") {
+				continue
 			}
+			plan := w.plan(statement)
+			require.NotEmpty(w, plan)
+			w.checkPlan(statement, plan)
+			n := read(plan)
+			if again.Name() == "mysql" && strings.HasPrefix(statement, "SELECT") {
+				n = w.handlers(again, statement)
+			}
+			w.Logf("%d rows read by %.60s\n%.3000s", n, statement, plan)
+			reads += n
+			checked++
 		}
 		require.GreaterOrEqual(w, checked, 5, "hint, capacity, queues, change, reading")
-		w.Logf("%d rows read to start %d runs", reads, started)
-		require.Less(w, reads, mostRead(started))
+		if w.d.RowLocks { // SQLite does not tell what it read
+			require.Greater(w, reads, len(runs))
+			require.Less(w, reads, mostRead(len(runs)), "to start %d runs", len(runs))
+		}
 	}
 }
 

@@ -22,11 +22,16 @@ var ErrDSN = errors.New("wrong DSN")
 
 const forms = "use sqlite:PATH, postgres://USER:PASSWORD@HOST:PORT/DATABASE or mysql://USER:PASSWORD@HOST:PORT/DATABASE"
 
-// DSN is where a database is. Its String has no password.
+// ErrNoDatabase is returned by Open when the file is not there and is not to be made.
+var ErrNoDatabase = errors.New("no database")
+
+// DSN is where a database is. Its String has no password. The zero value is no database.
 type DSN struct {
 	shown     string
-	password  string
-	dialector func() (gorm.Dialector, error)
+	file      string   // of SQLite
+	existing  bool     // the file must be there
+	secrets   []string // passwords
+	dialector func(existing bool) (gorm.Dialector, error)
 }
 
 // Parse reads a DSN. The error never repeats it, since it may hold a password.
@@ -50,12 +55,11 @@ func Parse(dsn string) (DSN, error) {
 	if strings.Trim(u.Path, "/") == "" {
 		return DSN{}, fmt.Errorf("%w: it names no database: %s", ErrDSN, forms)
 	}
-	d := DSN{shown: shown(u)}
-	d.password, _ = u.User.Password()
+	d := DSN{shown: shown(u), secrets: secrets(u)}
 	if strings.HasPrefix(scheme, "postgres") {
-		d.dialector = func() (gorm.Dialector, error) { return postgresDialector(u), nil }
+		d.dialector = func(bool) (gorm.Dialector, error) { return postgresDialector(u), nil }
 	} else {
-		d.dialector = func() (gorm.Dialector, error) { return mysqlDialector(u) }
+		d.dialector = func(bool) (gorm.Dialector, error) { return mysqlDialector(u) }
 	}
 	return d, nil
 }
@@ -73,7 +77,8 @@ func parseSQLite(path string) (DSN, error) {
 	if path == "" || path == ":memory:" {
 		return DSN{}, fmt.Errorf("%w: SQLite needs a file, which all schedulers share: sqlite:PATH", ErrDSN)
 	}
-	return DSN{shown: "sqlite:" + path, dialector: func() (gorm.Dialector, error) { return SQLite(sqliteDriver, path), nil }}, nil
+	dialector := func(existing bool) (gorm.Dialector, error) { return sqliteFile(sqliteDriver, path, existing), nil }
+	return DSN{shown: "sqlite:" + path, file: path, dialector: dialector}, nil
 }
 
 func postgresDialector(u *url.URL) gorm.Dialector {
@@ -113,35 +118,26 @@ func mysqlDialector(u *url.URL) (gorm.Dialector, error) {
 // String is the DSN without password and parameters.
 func (d DSN) String() string { return d.shown }
 
+// Existing is the same database, which must be there: Open does not make its file.
+func (d DSN) Existing() DSN {
+	d.existing = true
+	return d
+}
+
 // Open connects, and installs usher's plugin. The caller closes the *sql.DB of the result.
-// No error of it shows the password.
+// No error of it shows a password. It returns [ErrDSN] for parameters that are wrong, and
+// [ErrNoDatabase].
 func (d DSN) Open(options ...locking.Option) (*gorm.DB, error) {
-	dialector, err := d.dialector()
+	dialector, err := d.dialector(d.existing)
 	if err != nil {
-		return nil, err
+		return nil, d.Redact(err)
 	}
 	db, err := gorm.Open(dialector, &gorm.Config{Logger: logger.Discard})
 	if err == nil {
 		err = db.Use(locking.New(options...))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", d, d.Redact(err))
+		return nil, fmt.Errorf("open %s: %w", d, d.Redact(d.missing(err)))
 	}
 	return db, nil
 }
-
-// Redact hides the password in the text of an error; what it wraps is still found.
-func (d DSN) Redact(err error) error {
-	if err == nil || d.password == "" {
-		return err
-	}
-	return redacted{err, strings.NewReplacer(d.password, "***", url.QueryEscape(d.password), "***", url.PathEscape(d.password), "***")}
-}
-
-type redacted struct {
-	error
-	hide *strings.Replacer
-}
-
-func (r redacted) Error() string { return r.hide.Replace(r.error.Error()) }
-func (r redacted) Unwrap() error { return r.error }

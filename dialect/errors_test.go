@@ -1,0 +1,343 @@
+package dialect_test
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"gorm.io/driver/sqlite"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"github.com/usher-go/usher/dialect"
+)
+
+// is asserts the class of an error that the driver returned, also when it is wrapped, and that
+// it is the error meant: its text contains one of the marks.
+func (e *engine) is(want dialect.Class, err error, marks ...string) {
+	e.Helper()
+	require.Error(e, err)
+	marked := len(marks) == 0
+	for _, mark := range marks {
+		marked = marked || strings.Contains(err.Error(), mark)
+	}
+	require.True(e, marked, "%v is none of %v", err, marks)
+	session := e.db.Session(&gorm.Session{NewDB: true}).Where("1 = 1")
+	_ = session.AddError(errors.New("an earlier one"))
+	for how, wrapped := range map[string]error{
+		"bare":         err,
+		"wrapped":      fmt.Errorf("admit: %w", fmt.Errorf("mark: %w", err)),
+		"joined":       errors.Join(errors.New("another"), err, nil),
+		"wrapped two":  fmt.Errorf("%w: %w", errors.New("another"), err),
+		"in a gorm.DB": session.AddError(err),
+	} {
+		require.Equal(e, want.String(), e.server.Class(wrapped).String(), "%s: %T %v", how, err, err)
+		require.Equal(e, want.String(), dialect.Classify(e.db.Dialector, wrapped).String(), "%s: %T %v", how, err, err)
+	}
+}
+
+func (e *engine) must(statements ...string) {
+	e.Helper()
+	for _, s := range statements {
+		require.NoError(e, e.db.Exec(s).Error, s)
+	}
+}
+
+// begin begins a transaction, which is rolled back when the test ends.
+func (e *engine) begin(options ...*sql.TxOptions) *gorm.DB {
+	tx := e.db.Begin(options...)
+	require.NoError(e, tx.Error)
+	e.Cleanup(func() { tx.Rollback() })
+	return tx
+}
+
+func (e *engine) rows() {
+	e.must("CREATE TABLE t (id integer PRIMARY KEY, n integer UNIQUE)", "INSERT INTO t VALUES (1, 1), (2, 2)")
+}
+
+func duplicate(e *engine) {
+	e.rows()
+	e.is(dialect.Duplicate, e.db.Exec("INSERT INTO t VALUES (1, 3)").Error, "1555", "UNIQUE constraint failed: t.id", "23505", "1062")
+	e.is(dialect.Duplicate, e.db.Exec("INSERT INTO t VALUES (3, 1)").Error, "2067", "UNIQUE constraint failed: t.n", "23505", "1062")
+}
+
+func missing(e *engine) {
+	e.rows()
+	e.is(dialect.Missing, e.db.Exec("INSERT INTO nowhere VALUES (1)").Error, "no such table", "42P01", "1146")
+	e.is(dialect.Missing, e.db.Exec("UPDATE t SET n = nothing").Error, "no such column", "42703", "1054")
+}
+
+func exists(e *engine) {
+	e.rows()
+	e.must("CREATE INDEX i ON t (n)")
+	e.is(dialect.Exists, e.db.Exec("CREATE TABLE t (id integer)").Error, "already exists", "42P07", "1050")
+	e.is(dialect.Exists, e.db.Exec("CREATE INDEX i ON t (n)").Error, "already exists", "42P07", "1061")
+	e.is(dialect.Exists, e.db.Exec("ALTER TABLE t ADD COLUMN n integer").Error, "duplicate column", "42701", "1060")
+}
+
+func cancelled(e *engine) {
+	ctx, cancel := context.WithCancel(e.ctx)
+	cancel()
+	e.is(dialect.Other, e.db.WithContext(ctx).Exec("SELECT 1").Error, "context canceled")
+	e.is(dialect.Other, e.db.Exec("SELEKT").Error)
+	e.is(dialect.Other, context.DeadlineExceeded)
+}
+
+var ofServers = map[string]func(*engine){
+	"deadlock":              deadlock,
+	"lock timeout":          lockTimeout,
+	"nowait":                nowait,
+	"read-only transaction": readOnlyTransaction,
+	"killed":                killed,
+	"server down":           serverDown,
+	"wrong password":        wrongPassword,
+	"no rights":             noRights,
+	"no database":           noDatabase,
+}
+
+func (e *engine) postgres() bool { return e.server.Engine == "PostgreSQL" }
+
+func deadlock(e *engine) {
+	e.rows()
+	one, two := e.begin(), e.begin()
+	require.NoError(e, one.Exec("UPDATE t SET n = 11 WHERE id = 1").Error)
+	require.NoError(e, two.Exec("UPDATE t SET n = 12 WHERE id = 2").Error)
+	lost := make(chan error)
+	go func() {
+		err := one.Exec("UPDATE t SET n = 21 WHERE id = 2").Error
+		one.Rollback()
+		lost <- err
+	}()
+	err := two.Exec("UPDATE t SET n = 22 WHERE id = 1").Error
+	two.Rollback()
+	other := <-lost
+	if err == nil {
+		err, other = other, err
+	}
+	require.NoError(e, other)
+	e.is(dialect.Conflict, err, "40P01", "1213")
+}
+
+func lockTimeout(e *engine) {
+	e.rows()
+	one, two := e.begin(), e.begin()
+	require.NoError(e, one.Exec("UPDATE t SET n = 11 WHERE id = 1").Error)
+	short := "SET SESSION innodb_lock_wait_timeout = 1"
+	if e.postgres() {
+		short = "SET LOCAL lock_timeout = '1ms'"
+	}
+	require.NoError(e, two.Exec(short).Error)
+	e.is(dialect.Busy, two.Exec("UPDATE t SET n = 12 WHERE id = 1").Error, "55P03", "1205")
+}
+
+func nowait(e *engine) {
+	e.rows()
+	one, two := e.begin(), e.begin()
+	require.NoError(e, one.Exec("UPDATE t SET n = 11 WHERE id = 1").Error)
+	e.is(dialect.Busy, two.Exec("SELECT id FROM t WHERE id = 1 FOR UPDATE NOWAIT").Error, "55P03", "3572", "1205")
+}
+
+func readOnlyTransaction(e *engine) {
+	e.rows()
+	tx := e.begin(&sql.TxOptions{ReadOnly: true})
+	e.is(dialect.ReadOnly, tx.Exec("UPDATE t SET n = 11 WHERE id = 1").Error, "25006", "1792")
+}
+
+// killed: the server ends the connection of a transaction.
+func killed(e *engine) {
+	self, kill := "SELECT CONNECTION_ID()", "KILL ?"
+	if e.postgres() {
+		self, kill = "SELECT pg_backend_pid()", "SELECT pg_terminate_backend(?)"
+	}
+	tx := e.begin()
+	var id int
+	require.NoError(e, tx.Raw(self).Scan(&id).Error)
+	require.NoError(e, e.db.Exec(kill, id).Error)
+	var err error
+	for err == nil && e.ctx.Err() == nil { // the server may answer once more before it notices
+		err = tx.Exec("SELECT 1").Error
+	}
+	e.is(dialect.Lost, err)
+	e.is(dialect.Lost, tx.Exec("SELECT 1").Error)
+}
+
+func serverDown(e *engine) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(e, err)
+	require.NoError(e, listener.Close())
+	_, err = e.with(func(u *url.URL, _ url.Values) { u.Host = listener.Addr().String() })
+	e.is(dialect.Lost, err, "connection refused")
+}
+
+func wrongPassword(e *engine) {
+	_, err := e.with(func(u *url.URL, _ url.Values) { u.User = url.UserPassword(u.User.Username(), "wrong") })
+	e.is(dialect.Denied, err, "28P01", "1045", "1698")
+}
+
+func noDatabase(e *engine) {
+	_, err := e.with(func(u *url.URL, _ url.Values) { u.Path += "_not" })
+	e.is(dialect.Missing, err, "3D000", "1049")
+}
+
+func noRights(e *engine) {
+	e.rows()
+	name := "usher_" + strings.ToLower(rand.Text()[:10])
+	create, grant, drop := "CREATE USER "+name+"@'%' IDENTIFIED BY 'pass'", "GRANT SELECT ON t TO "+name+"@'%'", "DROP USER "+name+"@'%'"
+	if e.postgres() {
+		create, grant, drop = "CREATE USER "+name+" PASSWORD 'pass'", "GRANT SELECT ON t TO "+name, "DROP OWNED BY "+name+"; DROP USER "+name
+	}
+	e.must(create)
+	e.Cleanup(func() {
+		for s := range strings.SplitSeq(drop, ";") {
+			require.NoError(e, e.db.WithContext(context.Background()).Exec(s).Error)
+		}
+	})
+	e.must(grant)
+	db, err := e.with(func(u *url.URL, _ url.Values) { u.User = url.UserPassword(name, "pass") })
+	require.NoError(e, err)
+	require.NoError(e, db.Exec("SELECT n FROM t").Error)
+	e.is(dialect.Denied, db.Exec("UPDATE t SET n = 3").Error, "42501", "1142")
+}
+
+var ofPostgreSQL = map[string]func(*engine){
+	"serialization": func(e *engine) {
+		e.rows()
+		one := e.begin(&sql.TxOptions{Isolation: sql.LevelRepeatableRead})
+		require.NoError(e, one.Exec("SELECT * FROM t").Error)
+		e.must("UPDATE t SET n = 11 WHERE id = 1")
+		e.is(dialect.Conflict, one.Exec("UPDATE t SET n = 12 WHERE id = 1").Error, "40001")
+	},
+	"statement timeout": func(e *engine) {
+		tx := e.begin()
+		require.NoError(e, tx.Exec("SET LOCAL statement_timeout = '1ms'").Error)
+		e.is(dialect.Other, tx.Exec("SELECT pg_sleep(60)").Error, "57014")
+	},
+	"order by null": func(e *engine) { require.Equal(e, "n, ", e.server.OrderByNull("n")) },
+}
+
+var ofMySQL = map[string]func(*engine){
+	"order by null": func(e *engine) { require.Empty(e, e.server.OrderByNull("n")) },
+}
+
+var ofMariaDB = map[string]func(*engine){
+	// From 11.6.2 on this is the default; 10.11 and others can be asked for it.
+	"record has changed": func(e *engine) {
+		e.rows()
+		one := e.begin()
+		require.NoError(e, one.Exec("SET SESSION innodb_snapshot_isolation = ON").Error)
+		require.NoError(e, one.Exec("SELECT * FROM t").Error)
+		e.must("UPDATE t SET n = 11 WHERE id = 1")
+		e.is(dialect.Conflict, one.Exec("UPDATE t SET n = 12 WHERE id = 1").Error, "1020")
+	},
+}
+
+var ofSQLite = map[string]func(*engine){
+	"busy": func(e *engine) {
+		e.rows()
+		one, two := e.begin(), e.begin()
+		require.NoError(e, two.Exec("PRAGMA busy_timeout = 0").Error)
+		require.NoError(e, one.Exec("UPDATE t SET n = 11 WHERE id = 1").Error)
+		e.is(dialect.Busy, two.Exec("UPDATE t SET n = 12 WHERE id = 2").Error, "database is locked")
+	},
+	"busy snapshot": func(e *engine) {
+		e.rows()
+		one := e.begin()
+		var n int
+		require.NoError(e, one.Raw("SELECT COUNT(*) FROM t").Scan(&n).Error)
+		e.must("UPDATE t SET n = 11 WHERE id = 1")
+		e.is(dialect.Conflict, one.Exec("UPDATE t SET n = 12 WHERE id = 2").Error, "database is locked")
+	},
+	"read-only file": func(e *engine) {
+		e.rows()
+		ro := e.file("file:" + strings.TrimPrefix(e.DSN, "sqlite:") + "?mode=ro")
+		require.NoError(e, ro.Exec("SELECT n FROM t").Error)
+		e.is(dialect.ReadOnly, ro.Exec("UPDATE t SET n = 11 WHERE id = 1").Error, "readonly")
+	},
+	"no such directory": func(e *engine) {
+		path := filepath.Join(e.TempDir(), "not", "usher.db")
+		_, err := gorm.Open(sqlite.New(sqlite.Config{DriverName: e.Driver, DSN: "file:" + path}), &gorm.Config{Logger: logger.Discard})
+		e.is(dialect.Denied, err, "unable to open database file")
+	},
+}
+
+// file opens a file with parameters of the driver's own.
+func (e *engine) file(dsn string) *gorm.DB {
+	db, err := gorm.Open(sqlite.New(sqlite.Config{DriverName: e.Driver, DSN: dsn}), &gorm.Config{Logger: logger.Discard})
+	require.NoError(e, err)
+	pool, err := db.DB()
+	require.NoError(e, err)
+	e.Cleanup(func() { require.NoError(e, pool.Close()) })
+	return db
+}
+
+// null is an error whose methods need it not to be nil.
+type null struct{ cause error }
+
+func (n *null) Error() string    { return n.cause.Error() }
+func (n *null) Unwrap() error    { return n.cause }
+func (n *null) Code() int        { return len(n.cause.Error()) }
+func (n *null) SQLState() string { return n.cause.Error() }
+
+type (
+	uncomparable  struct{ parts []string }
+	inner         struct{ Number uint16 }
+	embedsNil     struct{ *inner }
+	signedNumber  struct{ Number int }
+	otherCode     struct{ ExtendedCode string }
+	unwrapsNil    struct{}
+	unwrapsNils   struct{}
+	methodWithArg struct{}
+	bareCode      uint16
+	extended      struct{ code uint16 }
+)
+
+func (uncomparable) Error() string             { return "uncomparable" }
+func (embedsNil) Error() string                { return "embeds nil" }
+func (signedNumber) Error() string             { return "signed" }
+func (otherCode) Error() string                { return "other" }
+func (unwrapsNil) Error() string               { return "nil within" }
+func (unwrapsNil) Unwrap() error               { return nil }
+func (unwrapsNils) Error() string              { return "nils within" }
+func (unwrapsNils) Unwrap() []error            { return []error{nil, (*null)(nil), nil} }
+func (methodWithArg) Error() string            { return "another shape" }
+func (methodWithArg) ExtendedCode(int) float64 { return 1 }
+func (bareCode) Error() string                 { return "bare" }
+func (e extended) Error() string               { return "extended" }
+func (e extended) ExtendedCode() uint16        { return e.code }
+
+// TestOddErrors: whatever an application's own error is, to classify it does no harm.
+func TestOddErrors(t *testing.T) {
+	odd := []error{
+		nil, (*null)(nil), fmt.Errorf("wrapped: %w", (*null)(nil)), errors.Join((*null)(nil), errors.New("x")), &null{errors.New("")},
+		uncomparable{[]string{"a"}}, &uncomparable{}, fmt.Errorf("wrapped: %w", uncomparable{}), embedsNil{}, &embedsNil{}, (*embedsNil)(nil),
+		signedNumber{1213}, otherCode{"517"}, unwrapsNil{}, unwrapsNils{}, methodWithArg{}, gorm.ErrRecordNotFound, sql.ErrNoRows, sql.ErrTxDone,
+	}
+	for _, server := range servers() {
+		for _, err := range odd {
+			require.Equal(t, dialect.Other, server.Class(err), "%s: %T", server.Engine, err)
+		}
+	}
+}
+
+// TestForeignDrivers: the shapes in which drivers other than usher's carry their codes.
+func TestForeignDrivers(t *testing.T) {
+	s := servers()
+	require.Equal(t, dialect.Conflict, s["SQLite"].Class(extended{517}), "ncruces")
+	require.Equal(t, dialect.Busy, s["SQLite"].Class(fmt.Errorf("wrapped: %w", bareCode(261))), "ncruces, a bare code")
+	require.Equal(t, dialect.Conflict, s["MySQL"].Class(&inner{1213}))
+	require.Equal(t, dialect.Conflict, s["MySQL"].Class(embedsNil{&inner{1213}}))
+}
+
+func (*inner) Error() string { return "inner" }
+
+func servers() map[string]*dialect.Server {
+	return map[string]*dialect.Server{}
+}

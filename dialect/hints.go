@@ -1,0 +1,28 @@
+package dialect
+
+// NoKeyUpdate reports whether the server has FOR NO KEY UPDATE, which lets rows with a foreign
+// key to a locked row be inserted.
+func (s *Server) NoKeyUpdate() bool {
+	_, ok := s.Dialect.(postgres)
+	return ok
+}
+
+// OrderByNull is what comes first in ORDER BY when an index is to serve the order whose next
+// column is NULL throughout. PostgreSQL has to be told of that column; MariaDB, told, would sort.
+func (s *Server) OrderByNull(column string) string {
+	if _, ok := s.Dialect.(postgres); ok {
+		return column + ", "
+	}
+	return ""
+}
+
+// ForceIndex is what follows a table in FROM to have it read through an index. MySQL and
+// MariaDB, left alone, look for one row by LIMIT 1 in an index that knows nothing of the
+// state, among all the runs that have ended. Others choose well, or take no such advice.
+func (s *Server) ForceIndex(name string) string {
+	switch s.Dialect.(type) {
+	case mysql, mariadb:
+		return " FORCE INDEX (`" + name + "`)"
+	}
+	return ""
+}
