@@ -2,6 +2,7 @@ package dialect_test
 
 import (
 	"context"
+	"database/sql"
 	"net/url"
 	"testing"
 	"time"
@@ -84,8 +85,10 @@ func detect(e *engine) {
 	if e.Driver != "" {
 		require.Equal(e, []string{"SQLite", "single writer"}, []string{e.server.Engine, e.server.Strategy.String()})
 		require.True(e, e.server.Version.AtLeast(3, 24, 0), e.server.Version)
+		require.Nil(e, e.server.TxOptions())
 		return
 	}
+	require.Equal(e, &sql.TxOptions{Isolation: sql.LevelReadCommitted}, e.server.TxOptions())
 	require.Equal(e, []string{e.Engine, "skip locked", ""}, []string{e.server.Engine, e.server.Strategy.String(), e.server.Cluster})
 	var version string
 	require.NoError(e, e.db.Raw("SELECT VERSION()").Scan(&version).Error)

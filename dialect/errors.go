@@ -170,5 +170,6 @@ func isLost(err error) bool {
 	if unsent, ok := err.(interface{ SafeToRetry() bool }); ok && unsent.SafeToRetry() {
 		return true
 	}
-	return err.Error() == "invalid connection" // the MySQL driver's ErrInvalidConn
+	// The MySQL driver's ErrInvalidConn, made by errors.New.
+	return reflect.TypeOf(err) == reflect.TypeOf(io.EOF) && err.Error() == "invalid connection"
 }

@@ -4,18 +4,25 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	gomysql "github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 	"gorm.io/gorm/logger"
+	"gorm.io/gorm/schema"
 
 	"github.com/usher-go/usher/dialect"
 )
@@ -72,7 +79,7 @@ func duplicate(e *engine) {
 func missing(e *engine) {
 	e.rows()
 	e.is(dialect.Missing, e.db.Exec("INSERT INTO nowhere VALUES (1)").Error, "no such table", "42P01", "1146")
-	e.is(dialect.Missing, e.db.Exec("UPDATE t SET n = nothing").Error, "no such column", "42703", "1054")
+	e.is(dialect.Missing, e.db.Exec("UPDATE t SET n = absent").Error, "no such column", "42703", "1054")
 }
 
 func exists(e *engine) {
@@ -320,24 +327,60 @@ func TestOddErrors(t *testing.T) {
 		uncomparable{[]string{"a"}}, &uncomparable{}, fmt.Errorf("wrapped: %w", uncomparable{}), embedsNil{}, &embedsNil{}, (*embedsNil)(nil),
 		signedNumber{1213}, otherCode{"517"}, unwrapsNil{}, unwrapsNils{}, methodWithArg{}, gorm.ErrRecordNotFound, sql.ErrNoRows, sql.ErrTxDone,
 	}
-	for _, server := range servers() {
+	for _, name := range []named{"sqlite", "postgres", "mysql", "oracle"} {
 		for _, err := range odd {
-			require.Equal(t, dialect.Other, server.Class(err), "%s: %T", server.Engine, err)
+			require.Equal(t, dialect.Other, dialect.Classify(name, err), "%s: %T", name, err)
 		}
 	}
 }
 
 // TestForeignDrivers: the shapes in which drivers other than usher's carry their codes.
 func TestForeignDrivers(t *testing.T) {
-	s := servers()
-	require.Equal(t, dialect.Conflict, s["SQLite"].Class(extended{517}), "ncruces")
-	require.Equal(t, dialect.Busy, s["SQLite"].Class(fmt.Errorf("wrapped: %w", bareCode(261))), "ncruces, a bare code")
-	require.Equal(t, dialect.Conflict, s["MySQL"].Class(&inner{1213}))
-	require.Equal(t, dialect.Conflict, s["MySQL"].Class(embedsNil{&inner{1213}}))
+	require.Equal(t, dialect.Conflict, dialect.Classify(named("sqlite"), extended{517}), "ncruces")
+	require.Equal(t, dialect.Busy, dialect.Classify(named("sqlite"), fmt.Errorf("wrapped: %w", bareCode(261))), "ncruces, a bare code")
+	require.Equal(t, dialect.Conflict, dialect.Classify(named("mysql"), &inner{1213}))
+	require.Equal(t, dialect.Conflict, dialect.Classify(named("mysql"), embedsNil{&inner{1213}}))
+	require.Equal(t, dialect.Conflict, dialect.Classify(named("oracle"), &pgconn.PgError{Code: "40001"}), "an unknown engine with SQLSTATE")
 }
+
+// TestOtherServers: errors that take a cluster, a server in another state, or one of another make.
+func TestOtherServers(t *testing.T) {
+	for number, want := range map[uint16]dialect.Class{
+		1180: dialect.Conflict, 3101: dialect.Conflict, 9007: dialect.Conflict, 8002: dialect.Conflict, 8022: dialect.Conflict, 8028: dialect.Conflict, 1020: dialect.Conflict,
+		1290: dialect.ReadOnly, 1836: dialect.ReadOnly, 1053: dialect.Lost, 1927: dialect.Lost, 1040: dialect.Lost, 1047: dialect.Lost, 1227: dialect.Denied, 1044: dialect.Denied,
+	} {
+		require.Equal(t, want, dialect.Classify(named("mysql"), &gomysql.MySQLError{Number: number}), number)
+	}
+	for state, want := range map[string]dialect.Class{"57P01": dialect.Lost, "57P03": dialect.Lost, "53300": dialect.Lost, "08006": dialect.Lost, "28000": dialect.Denied, "3F000": dialect.Missing, "25P02": dialect.Other} {
+		require.Equal(t, want, dialect.Classify(named("postgres"), &pgconn.PgError{Code: state}), state)
+	}
+}
+
+// TestLostConnections: what database/sql and the network say, and a context's end, which is no loss.
+func TestLostConnections(t *testing.T) {
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, dialing := (&net.Dialer{}).DialContext(canceled, "tcp", "127.0.0.1:1")
+	for _, name := range []named{"sqlite", "postgres", "mysql", "oracle"} {
+		for _, err := range []error{driver.ErrBadConn, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF, gomysql.ErrInvalidConn, &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}} {
+			require.Equal(t, dialect.Lost, dialect.Classify(name, fmt.Errorf("admit: %w", err)), "%s: %v", name, err)
+		}
+		for _, err := range []error{context.Canceled, context.DeadlineExceeded, dialing, fmt.Errorf("%w: %w", context.Canceled, driver.ErrBadConn), fmt.Errorf("%w: %w", io.EOF, context.Canceled)} {
+			require.Equal(t, dialect.Other, dialect.Classify(name, err), "%s: %v", name, err)
+		}
+	}
+}
+
+// named is a GORM dialector of which only the name matters.
+type named string
+
+func (n named) Name() string                                 { return string(n) }
+func (named) Initialize(*gorm.DB) error                      { return nil }
+func (named) Migrator(*gorm.DB) gorm.Migrator                { return nil }
+func (named) DataTypeOf(*schema.Field) string                { return "" }
+func (named) DefaultValueOf(*schema.Field) clause.Expression { return nil }
+func (named) BindVarTo(clause.Writer, *gorm.Statement, any)  {}
+func (named) QuoteTo(clause.Writer, string)                  {}
+func (named) Explain(string, ...any) string                  { return "" }
 
 func (*inner) Error() string { return "inner" }
-
-func servers() map[string]*dialect.Server {
-	return map[string]*dialect.Server{}
-}

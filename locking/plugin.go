@@ -115,11 +115,16 @@ func Found(db *gorm.DB) *dialect.Server {
 	return p.server.Load()
 }
 
-// Is reports whether err, from the database behind db, is of the given class. It is false as
-// long as the engine has not been found.
+// Is reports whether err, from the database behind db, is of the given class. Until the engine
+// has been found, GORM's name for it has to do.
 func Is(db *gorm.DB, err error, class dialect.Class) bool {
-	server := Found(db)
-	return server != nil && err != nil && server.Class(err) == class
+	if err == nil {
+		return false
+	}
+	if server := Found(db); server != nil {
+		return server.Class(err) == class
+	}
+	return dialect.Classify(db.Dialector, err) == class
 }
 
 // plugin is the one installed in db.

@@ -120,15 +120,14 @@ func batch(run models.DagRun) string {
 
 // enqueue queues the runs in one go and shows them, or the first of them.
 func (a *app) enqueue(cmd *cobra.Command, runs []models.DagRun) error {
-	report, done := a.progress("queueing", len(runs))
-	defer done()
+	report, end := a.progress("queueing", len(runs))
 	s, err := a.open(repo.WithProgress(report))
 	if err != nil {
 		return err
 	}
 	defer s.close()
 	stored, err := s.Enqueue(cmd.Context(), runs...)
-	done()
+	end(err)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package opendb
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,8 +26,22 @@ func (d DSN) missing(err error) error {
 		return fmt.Errorf("%w at %s: run `usher migrate`", ErrNoDatabase, d.file)
 	case gone == nil && info.IsDir():
 		return fmt.Errorf("%s is a directory: name a file", d.file)
+	case gone == nil && info.Size() > 0 && !isSQLite(d.file):
+		return fmt.Errorf("%s is a file of another kind: name another path", d.file)
 	}
 	return err
+}
+
+// isSQLite reports whether a file that can be read is SQLite's. Of others it says nothing.
+func isSQLite(path string) bool {
+	file, err := os.Open(path)
+	if err != nil {
+		return true
+	}
+	defer file.Close()
+	start := make([]byte, 16)
+	_, err = io.ReadFull(file, start)
+	return err == nil && string(start) == "SQLite format 3\x00"
 }
 
 // Advice says what to do about an error that this database gave; empty when there is no more

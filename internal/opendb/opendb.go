@@ -3,12 +3,15 @@
 package opendb
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 
 	gomysql "github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/driver/mysql"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
@@ -52,12 +55,15 @@ func Parse(dsn string) (DSN, error) {
 	if u.Hostname() == "" {
 		return DSN{}, fmt.Errorf("%w: it names no host: %s", ErrDSN, forms)
 	}
+	if port, err := strconv.Atoi(cmp.Or(u.Port(), "1")); err != nil || port < 1 || port > 65535 {
+		return DSN{}, fmt.Errorf("%w: the port is none of 1 to 65535: %s", ErrDSN, forms)
+	}
 	if strings.Trim(u.Path, "/") == "" {
 		return DSN{}, fmt.Errorf("%w: it names no database: %s", ErrDSN, forms)
 	}
 	d := DSN{shown: shown(u), secrets: secrets(u)}
 	if strings.HasPrefix(scheme, "postgres") {
-		d.dialector = func(bool) (gorm.Dialector, error) { return postgresDialector(u), nil }
+		d.dialector = func(bool) (gorm.Dialector, error) { return postgresDialector(u) }
 	} else {
 		d.dialector = func(bool) (gorm.Dialector, error) { return mysqlDialector(u) }
 	}
@@ -81,14 +87,17 @@ func parseSQLite(path string) (DSN, error) {
 	return DSN{shown: "sqlite:" + path, file: path, dialector: dialector}, nil
 }
 
-func postgresDialector(u *url.URL) gorm.Dialector {
+func postgresDialector(u *url.URL) (gorm.Dialector, error) {
 	with := *u
 	q := with.Query()
 	if !q.Has("connect_timeout") {
 		q.Set("connect_timeout", "10")
 	}
 	with.RawQuery = q.Encode()
-	return postgres.Open(with.String())
+	if _, err := pgconn.ParseConfig(with.String()); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDSN, err)
+	}
+	return postgres.Open(with.String()), nil
 }
 
 // mysqlDialector has the parameters that usher relies on, unless the DSN says otherwise:
