@@ -49,7 +49,7 @@ type world struct {
 var past = time.Date(2016, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func newWorld(t *testing.T, d testdb.Database, options ...repo.Option) *world {
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // against hanging
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute+time.Duration(rounds(1))*30*time.Second) // against hanging
 	t.Cleanup(cancel)
 	w := &world{T: t, ctx: ctx, d: d, db: d.Open(t)}
 	w.r = w.repo(append([]repo.Option{repo.WithRunsPerPass(20)}, options...)...)

@@ -1,0 +1,54 @@
+# usher: `make` lists the targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
+LIBRARY     := ./repo,./locking,./dialect,./models
+SERVERS     := eval "$$(tests/servers.sh up)"
+
+.PHONY: help demo test test/sqlite test/postgres test/mysql test/mariadb test/soak lint fmt up down servers
+
+help: ## List the targets
+	@grep -hE '^[a-z/]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
+
+demo: ## Race several schedulers for one backfill, on SQLite
+	go run ./cmd/usher demo
+
+test: ## Every test on all four engines; installs and starts what is missing
+	$(SERVERS) && go test -race -count=1 -timeout 25m -coverpkg=$(LIBRARY) -coverprofile=coverage.out ./...
+
+test/sqlite: ## What needs no server: nothing but Go
+	go test -count=1 -timeout 15m -skip 'PostgreSQL|MySQL|MariaDB' ./...
+
+test/postgres: ## The conformance suite on PostgreSQL
+	$(SERVERS) && go test -race -count=1 -timeout 15m -run PostgreSQL ./...
+
+test/mysql: ## The conformance suite on MySQL
+	$(SERVERS) && go test -race -count=1 -timeout 15m -run MySQL ./...
+
+test/mariadb: ## The conformance suite on MariaDB
+	$(SERVERS) && go test -race -count=1 -timeout 15m -run MariaDB ./...
+
+test/soak: ## Every contest of schedulers 20 times in a row, on all engines
+	$(SERVERS) && USHER_TEST_ROUNDS=20 go test -race -count=1 -timeout 60m -v -run '/(8_|control)' ./tests
+
+lint: ## go vet, staticcheck, gofumpt, and the shape of the code
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	@unformatted=$$(go run $(GOFUMPT) -l .); [ -z "$$unformatted" ] || { echo "not gofumpt-clean:"; echo "$$unformatted"; exit 1; }
+	go test -count=1 -run Architecture ./tests
+
+fmt: ## Format with gofumpt
+	go run $(GOFUMPT) -w .
+
+servers: ## Start the servers of the tests and print their DSNs
+	@tests/servers.sh up
+
+up: ## Start the servers of the tests in Docker
+	docker compose up -d --wait
+
+down: ## Stop the servers of the tests, in Docker or local, and delete their data
+	@if docker info >/dev/null 2>&1; then docker compose down; fi
+	@tests/servers.sh down
