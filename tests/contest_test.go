@@ -59,6 +59,7 @@ func mixedContest(w *world) map[repo.Gate]int {
 }
 
 func (c contest) run(w *world) {
+	db := w.d.Open(w, c.isolation...)
 	for range rounds(1) {
 		w.db.Where("1 = 1").Delete(&models.DagRun{})
 		limits := c.gates(w)
@@ -66,7 +67,7 @@ func (c contest) run(w *world) {
 		if c.processes {
 			c.inProcesses(w, tally)
 		} else {
-			c.inOne(w, tally)
+			compete(w, tally, func(r *repo.Repo) admit { return r.Admit }, db)
 		}
 		c.check(w, tally, limits)
 	}
@@ -80,11 +81,6 @@ func (c contest) inProcesses(w *world, tally *exercise.Tally) {
 	for _, p := range all {
 		require.NoError(w, p.wait())
 	}
-}
-
-func (c contest) inOne(w *world, tally *exercise.Tally) {
-	db := w.d.Open(w, c.isolation...)
-	compete(w, tally, func(r *repo.Repo) admit { return r.Admit }, db)
 }
 
 // compete runs the schedulers as goroutines, each with a repository of its own.

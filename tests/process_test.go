@@ -87,7 +87,9 @@ func (w *world) spawn(job work, tally *exercise.Tally) *process {
 	job.DSN, job.Driver = w.d.DSN, w.d.Driver
 	text, err := json.Marshal(job)
 	require.NoError(w, err)
-	p := &process{cmd: exec.CommandContext(w.ctx, os.Args[0]), served: make(chan error, 1)}
+	program, err := os.Executable()
+	require.NoError(w, err)
+	p := &process{cmd: exec.CommandContext(w.ctx, program), served: make(chan error, 1)}
 	p.cmd.Env = append(os.Environ(), workVariable+"="+string(text))
 	p.cmd.Stderr = &p.errors
 	out, err := p.cmd.StdoutPipe()

@@ -64,7 +64,7 @@ func (d DSN) Advice(err error) string {
 var serverAdvice = map[dialect.Class]string{
 	dialect.Busy:     "somebody else holds the lock: try again",
 	dialect.Conflict: "others were quicker: try again",
-	dialect.Lost:     "check that the server runs, and host and port in the DSN",
+	dialect.Lost:     "check that the server runs and takes connections, and host and port in the DSN",
 	dialect.Missing:  "make the database first, or name another one in the DSN",
 	dialect.Denied:   "check user and password in the DSN, and that the user may read and write the tables of the database (to migrate, make them too)",
 	dialect.ReadOnly: "name a server that takes writes, not a replica",

@@ -1,0 +1,116 @@
+// Package examples has programs that use usher, and the test that the README tells the truth.
+package examples
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// readme is the text of the README.
+func readme(t *testing.T) string {
+	text, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	return string(text)
+}
+
+// snippets are the README's code blocks in a language.
+func snippets(t *testing.T, language string) (found []string) {
+	for _, block := range regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllStringSubmatch(readme(t), -1) {
+		found = append(found, block[1])
+	}
+	require.NotEmpty(t, found)
+	return found
+}
+
+// unindented is source without the indentation of its lines, which differs by where it stands.
+func unindented(source string) string {
+	return regexp.MustCompile(`(?m)^\t+`).ReplaceAllString(source, "")
+}
+
+// run runs a command and returns what it printed.
+func run(t *testing.T, dir, command string, args ...string) string {
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, command, args...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s %v: %s", command, args, out)
+	return string(out)
+}
+
+// build builds a command of the repository.
+func build(t *testing.T, path string) string {
+	program := filepath.Join(t.TempDir(), filepath.Base(path))
+	run(t, "..", "go", "build", "-o", program, path)
+	return program
+}
+
+func TestReadmeProgramsAreExamples(t *testing.T) {
+	var sources []string
+	for _, file := range []string{"quickstart/main.go", "tasks/main.go"} {
+		source, err := os.ReadFile(file)
+		require.NoError(t, err)
+		sources = append(sources, unindented(string(source)))
+	}
+	for _, snippet := range snippets(t, "go") {
+		require.True(t, slices.ContainsFunc(sources, func(source string) bool { return strings.Contains(source, unindented(snippet)) }),
+			"no example has this:\n%s", snippet)
+	}
+}
+
+func TestQuickstartOnSQLite(t *testing.T) {
+	dir := t.TempDir()
+	program := build(t, "./examples/quickstart")
+	for range 2 {
+		require.Equal(t, 5, strings.Count(run(t, dir, program), "executing manual__"))
+	}
+}
+
+func TestTasksOnSQLite(t *testing.T) {
+	out := run(t, t.TempDir(), build(t, "./examples/tasks"))
+	taken := regexp.MustCompile(`has task (\d+)`).FindAllString(out, -1)
+	require.Len(t, taken, 25)
+	slices.Sort(taken)
+	require.Len(t, slices.Compact(taken), 25, "each task once")
+}
+
+func TestReadmeCommandsOnSQLite(t *testing.T) {
+	dir, usher := t.TempDir(), build(t, "./cmd/usher")
+	ran := 0
+	for _, snippet := range snippets(t, "sh") {
+		for line := range strings.Lines(snippet) {
+			ran++
+			switch words := strings.Fields(line); words[0] {
+			case "usher":
+				run(t, dir, usher, words[1:]...)
+			case "make":
+				run(t, "..", "make", "-n", words[1])
+			case "go":
+				require.Equal(t, "go run ./cmd/usher demo\n", line)
+				run(t, "..", "go", "run", "./cmd/usher", "demo", "--runs", "40", "--chart", filepath.Join(dir, "demo.svg"))
+			default:
+				require.Fail(t, "a command that no test knows", line)
+			}
+		}
+	}
+	require.GreaterOrEqual(t, ran, 8)
+	require.Contains(t, run(t, dir, usher, "status"), "etl")
+}
+
+func TestReadmeLinksLead(t *testing.T) {
+	links := regexp.MustCompile(`\]\(([^):]+)\)`).FindAllStringSubmatch(readme(t), -1)
+	require.NotEmpty(t, links)
+	for _, link := range links {
+		_, err := os.Stat(filepath.Join("..", link[1]))
+		require.NoError(t, err, "the README names a file that is not there")
+	}
+}
