@@ -119,9 +119,9 @@ func (e *engine) one(db *gorm.DB) *gorm.DB {
 	return db
 }
 
-// untilWaiting returns when somebody waits for a lock in this database.
+// untilWaiting returns when somebody waits for a lock in this database, or has just asked for it.
 func (e *engine) untilWaiting() {
-	query := "SELECT COUNT(*) FROM information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id WHERE t.trx_state = 'LOCK WAIT' AND p.db = DATABASE()"
+	query := "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID() AND command IN ('Query', 'Execute') AND (info LIKE '%FOR UPDATE' OR info LIKE 'UPDATE%')"
 	if e.Engine == "PostgreSQL" {
 		query = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 	}

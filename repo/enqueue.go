@@ -162,7 +162,7 @@ func newRunID(run models.DagRun) string {
 	if !run.LogicalDate.IsZero() {
 		return fmt.Sprintf("%s__%s", run.RunType, isoformat(run.LogicalDate))
 	}
-	return fmt.Sprintf("%s__%s_%s", run.RunType, isoformat(run.RunAfter), strings.ToLower(rand.Text()[:8]))
+	return fmt.Sprintf("%s__%s_%s", run.RunType, isoformat(run.RunAfter), strings.ToLower(rand.Text()[:13]))
 }
 
 // isoformat writes a time as Python does: microseconds only when there are some.

@@ -25,7 +25,7 @@ var enqueueing = []testCase{
 			models.DagRun{DagID: "d", LogicalDate: models.At(past)}, models.DagRun{DagID: "d", LogicalDate: models.At(past.Add(time.Microsecond))},
 			models.DagRun{DagID: "d", BackfillID: &b.BackfillID, State: models.Success, ClearNumber: 5, ID: 12, StartDate: models.At(past)})
 		require.NoError(w, err)
-		require.Regexp(w, `^manual__\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?\+00:00_[a-z0-9]{8}$`, runs[0].RunID)
+		require.Regexp(w, `^manual__\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?\+00:00_[a-z0-9]{13}$`, runs[0].RunID)
 		require.NotEqual(w, runs[0].RunID, runs[1].RunID)
 		require.Equal(w, "manual__2016-01-01T00:00:00+00:00", runs[2].RunID)
 		require.Equal(w, runs[2].LogicalDate, runs[2].RunAfter)
