@@ -3,9 +3,7 @@ package repo
 import (
 	"context"
 	"fmt"
-	"iter"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"strings"
 
@@ -27,32 +25,6 @@ import (
 func (r *Repo) Admit(ctx context.Context) ([]models.DagRun, error) {
 	runs, _, err := r.pass(ctx)
 	return runs, err
-}
-
-// AdmitAll makes one pass after another until nothing more can start, and yields the runs of
-// each. It ends after the first error. Nothing is lost when it stops early: what was yielded
-// is running, and the rest is queued.
-func (r *Repo) AdmitAll(ctx context.Context) iter.Seq2[[]models.DagRun, error] {
-	return func(yield func([]models.DagRun, error) bool) {
-		tried := map[Gate]bool{} // since a run was started last, and in vain: another scheduler holds them
-		for {
-			runs, gates, err := r.pass(ctx)
-			if len(runs) > 0 || err != nil {
-				if !yield(runs, err) || err != nil {
-					return
-				}
-				clear(tried)
-				continue
-			}
-			before := len(tried)
-			for _, g := range gates {
-				tried[g] = true
-			}
-			if len(tried) == before {
-				return
-			}
-		}
-	}
 }
 
 // pass is one pass; it returns the gates that it looked at as well.
@@ -123,23 +95,11 @@ func (r *Repo) capacity(tx *gorm.DB, held []Gate) (open []openGate, now models.T
 	}
 	err = tx.Raw(r.sql(strings.Join(selects, " UNION ALL ")), args...).Scan(&open).Error
 	if len(open) > 0 {
-		now = r.or(open[0].Now)
+		now = r.clockOr(open[0].Now)
 	}
 	open = slices.DeleteFunc(open, func(g openGate) bool { return g.Slots <= 0 })
 	share(open, r.runsPerPass)
 	return open, now, err
-}
-
-// share cuts the gates' slots to a total that one pass may start, evenly: what a small gate
-// leaves goes to the larger ones.
-func share(open []openGate, total int) {
-	rand.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })
-	slices.SortStableFunc(open, func(a, b openGate) int { return a.Slots - b.Slots })
-	for i := range open {
-		left := len(open) - i
-		open[i].Slots = min(open[i].Slots, (total+left-1)/left)
-		total -= open[i].Slots
-	}
 }
 
 // nextQueued picks the due runs that each gate may start, in its order. They need no lock:
@@ -194,14 +154,4 @@ func (r *Repo) markRunning(tx *gorm.DB, ids []int64, now models.Time) ([]models.
 	}
 	slices.SortFunc(runs, func(a, b models.DagRun) int { return place[a.ID] - place[b.ID] })
 	return runs, nil
-}
-
-// pad repeats the last id until there are 1, 2, 4, 8, … of them, so that statements come in
-// few sizes and are prepared once.
-func pad(ids []int64) []int64 {
-	ids = slices.Clone(ids)
-	for len(ids)&(len(ids)-1) != 0 {
-		ids = append(ids, ids[len(ids)-1])
-	}
-	return ids
 }

@@ -112,7 +112,7 @@ func (r *Repo) now(ctx context.Context) (clause.Expr, error) {
 	return clause.Expr{SQL: column}, err
 }
 
-// clockColumn is what to select to read the database's clock; [Repo.or] gives the reading.
+// clockColumn is what to select to read the database's clock; [Repo.clockOr] gives the reading.
 func (r *Repo) clockColumn(ctx context.Context) (string, error) {
 	if r.clock != nil {
 		return "NULL", nil
@@ -124,8 +124,8 @@ func (r *Repo) clockColumn(ctx context.Context) (string, error) {
 	return server.Now(), nil
 }
 
-// or is the database's reading, unless the application gave a clock of its own.
-func (r *Repo) or(reading models.Time) models.Time {
+// clockOr is the database's reading, unless the application gave a clock of its own.
+func (r *Repo) clockOr(reading models.Time) models.Time {
 	if r.clock != nil {
 		return models.At(r.clock())
 	}
@@ -139,5 +139,5 @@ func (r *Repo) read(tx *gorm.DB) (now models.Time, err error) {
 		return now, err
 	}
 	err = tx.Raw("SELECT " + column).Row().Scan(&now)
-	return r.or(now), err
+	return r.clockOr(now), err
 }

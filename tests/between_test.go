@@ -92,8 +92,10 @@ var between = []testCase{
 			first := w.queue(id, 2, past, time.Minute)
 			count := 0
 			r := w.interrupted(at, func() { require.NoError(w, w.r.Finish(w.ctx, first[0], models.Failed)) }, &count)
-			_, err := r.Admit(w.ctx)
+			started, err := r.Admit(w.ctx)
 			require.NoError(w, err)
+			require.Len(w, started, 1)
+			require.Equal(w, w.run(first[1].ID), started[0], "what is handed out is what runs")
 			require.Equal(w, models.Failed, w.run(first[0].ID).State, "before statement %d", at)
 			w.passes(2)
 			w.running(map[repo.Gate]int{dagGate(id): 1})

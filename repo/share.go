@@ -1,0 +1,28 @@
+package repo
+
+import (
+	"math/rand/v2"
+	"slices"
+)
+
+// share cuts the gates' slots to a total that one pass may start, evenly: what a small gate
+// leaves goes to the larger ones.
+func share(open []openGate, total int) {
+	rand.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })
+	slices.SortStableFunc(open, func(a, b openGate) int { return a.Slots - b.Slots })
+	for i := range open {
+		left := len(open) - i
+		open[i].Slots = min(open[i].Slots, (total+left-1)/left)
+		total -= open[i].Slots
+	}
+}
+
+// pad repeats the last id until there are 1, 2, 4, 8, … of them, so that statements come in
+// few sizes and are prepared once.
+func pad(ids []int64) []int64 {
+	ids = slices.Clone(ids)
+	for len(ids)&(len(ids)-1) != 0 {
+		ids = append(ids, ids[len(ids)-1])
+	}
+	return ids
+}
