@@ -38,10 +38,11 @@ func isNot(bad string) func(string) bool { return func(v string) bool { return v
 
 // Settings reads the settings of the server that bear on usher, with advice for those that hurt.
 func (s *Server) Settings(ctx context.Context, db *gorm.DB) ([]Setting, error) {
+	db = db.Session(&gorm.Session{NewDB: true, Context: ctx})
 	var found []Setting
 	for _, want := range s.settings() {
 		var value string
-		err := db.WithContext(ctx).Raw(want.query).Row().Scan(want.into(&value)...)
+		err := db.Raw(want.query).Row().Scan(want.into(&value)...)
 		if errors.Is(err, sql.ErrNoRows) {
 			continue
 		}

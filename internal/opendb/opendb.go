@@ -4,6 +4,7 @@ package opendb
 
 import (
 	"cmp"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
@@ -120,8 +121,12 @@ func mysqlDialector(u *url.URL) (gorm.Dialector, error) {
 		config.Addr += ":3306"
 	}
 	config.DBName = strings.Trim(u.Path, "/")
-	config.Logger = &gomysql.NopLogger{}
-	return mysql.New(mysql.Config{DSNConfig: config}), nil
+	config.Logger = &gomysql.NopLogger{} // what goes wrong comes as an error
+	connector, err := gomysql.NewConnector(config)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDSN, err)
+	}
+	return mysql.New(mysql.Config{Conn: sql.OpenDB(connector)}), nil
 }
 
 // String is the DSN without password and parameters.
