@@ -40,8 +40,9 @@ func (w *world) deepQueue() {
 		w.copyRuns("b.dag_id", "b.id", fmt.Sprintf("b.dag_id <> 'seed' AND r.backfill_id = %d", seed.BackfillID), "backfill b", suffix, state)
 	}
 	require.NoError(w, w.db.Exec(`INSERT INTO backfill_dag_run (backfill_id, dag_run_id, logical_date, sort_ordinal)
-		SELECT r.backfill_id, r.id, r.run_after, o.sort_ordinal FROM backfill_dag_run o JOIN dag_run s ON s.id = o.dag_run_id
-		JOIN dag_run r ON r.run_id = CONCAT(s.run_id, 'x') AND r.dag_id <> 'seed' WHERE o.backfill_id = ?`, seed.BackfillID).Error)
+		SELECT b.id, r.id, r.run_after, o.sort_ordinal FROM backfill b JOIN backfill_dag_run o ON o.backfill_id = ?
+		JOIN dag_run s ON s.id = o.dag_run_id JOIN dag_run r ON r.dag_id = b.dag_id AND r.run_id = CONCAT(s.run_id, 'x')
+		WHERE b.dag_id <> 'seed'`, seed.BackfillID).Error)
 	require.NoError(w, w.db.Where("dag_id = 'seed'").Delete(&models.DagRun{}).Error)
 	require.Equal(w, 100_000, w.total(models.Queued))
 	require.Equal(w, 100_000, w.total(models.Success))
