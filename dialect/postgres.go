@@ -31,7 +31,7 @@ func (postgres) Class(err error) Class {
 		return Busy
 	case "23505":
 		return Duplicate
-	case "42P07", "42701":
+	case "42P07", "42710", "42701":
 		return Exists
 	case "42P01", "42703", "3F000", "3D000":
 		return Missing

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -80,19 +81,26 @@ func (r *Repo) makeDag(ctx context.Context, dagID string) error {
 }
 
 // awaitGatesOf holds the gates through which the DAG's runs go, waiting for passes that have
-// them: a change of the DAG row decides on its backfills' runs as well.
+// them: a change of the DAG row decides on its backfills' runs as well. It takes all of its
+// backfills, since a run of one that ended long ago may be queued again at this moment.
 func (r *Repo) awaitGatesOf(tx *gorm.DB, dagID string) error {
 	if _, err := r.hold(tx, []Gate{{DagGate, dagID, 0}}, waiting); err != nil {
 		return err
 	}
-	var backfills []Gate
-	err := tx.Raw(r.sql(`SELECT 'backfill' AS kind, g.dag_id AS dag_id, g.id AS backfill_id FROM {backfill} g WHERE g.dag_id = ?
-		AND (SELECT 1 FROM {dag_run} r WHERE r.state = 'queued' AND r.backfill_id = g.id AND r.dag_id = g.dag_id LIMIT 1) = 1`), dagID).Scan(&backfills).Error
-	if err != nil {
+	var ids []int64
+	if err := tx.Model(&models.Backfill{}).Where("dag_id = ?", dagID).Order("id").Pluck("id", &ids).Error; err != nil {
 		return err
 	}
-	_, err = r.hold(tx, backfills, waiting)
-	return err
+	for some := range slices.Chunk(ids, 500) {
+		gates := make([]Gate, len(some))
+		for i, id := range some {
+			gates[i] = Gate{BackfillGate, dagID, id}
+		}
+		if _, err := r.hold(tx, gates, waiting); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Dag returns one DAG, or [ErrDagNotFound], or [ErrInvalid] for an id that no DAG can have.

@@ -25,6 +25,8 @@ var (
 	// ErrState is returned when the state of a run does not allow the change, such as finishing
 	// a run that has ended.
 	ErrState = errors.New("refused by the run's state")
+	// ErrCompleted is returned when the backfill has ended, so that it can neither be changed nor cancelled.
+	ErrCompleted = errors.New("the backfill has ended")
 	// ErrAttempt is returned when the run has been queued again since: the caller holds an older
 	// attempt, and nothing was changed.
 	ErrAttempt = errors.New("the run has been queued again, so this attempt no longer counts")

@@ -1,0 +1,104 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+
+	"gorm.io/gorm"
+
+	"github.com/usher-go/usher/locking"
+	"github.com/usher-go/usher/models"
+)
+
+// PauseBackfill keeps the queued runs of an active backfill queued; those that run go on. It
+// waits for a pass that holds the backfill's gate, so once it has returned no run of the
+// backfill starts. Pausing twice is no error. It returns [ErrBackfillNotFound], or
+// [ErrCompleted] when the backfill has ended.
+func (r *Repo) PauseBackfill(ctx context.Context, id int64) (models.Backfill, error) {
+	return r.pauseBackfill(ctx, "pause backfill", id, true)
+}
+
+// UnpauseBackfill lets the queued runs of an active backfill start again. It returns
+// [ErrBackfillNotFound], or [ErrCompleted] when the backfill has ended.
+func (r *Repo) UnpauseBackfill(ctx context.Context, id int64) (models.Backfill, error) {
+	return r.pauseBackfill(ctx, "unpause backfill", id, false)
+}
+
+func (r *Repo) pauseBackfill(ctx context.Context, doing string, id int64, paused bool) (models.Backfill, error) {
+	return r.changeBackfill(ctx, doing, id, func(_ *gorm.DB, b *models.Backfill, _ models.Time) error {
+		b.IsPaused = paused
+		return nil
+	})
+}
+
+// LimitBackfill changes max_active_runs of an active backfill. Runs that are running already
+// go on, whatever the new limit. It returns [ErrInvalid], [ErrBackfillNotFound], or
+// [ErrCompleted] when the backfill has ended.
+func (r *Repo) LimitBackfill(ctx context.Context, id int64, maxActiveRuns int) (models.Backfill, error) {
+	if err := checkLimit(maxActiveRuns); err != nil {
+		return models.Backfill{}, fmt.Errorf("limit backfill: %w", err)
+	}
+	return r.changeBackfill(ctx, "limit backfill", id, func(_ *gorm.DB, b *models.Backfill, _ models.Time) error {
+		b.MaxActiveRuns = maxActiveRuns
+		return nil
+	})
+}
+
+// CancelBackfill ends an active backfill: its queued runs become failed, those that run go on.
+// It waits for a pass that holds the backfill's gate, so once it has returned no run of the
+// backfill starts, unless it is queued again. It returns [ErrBackfillNotFound], or
+// [ErrCompleted] when the backfill has ended.
+func (r *Repo) CancelBackfill(ctx context.Context, id int64) (models.Backfill, error) {
+	return r.changeBackfill(ctx, "cancel backfill", id, func(tx *gorm.DB, b *models.Backfill, now models.Time) error {
+		b.IsPaused, b.CompletedAt = true, now
+		return tx.Model(&models.DagRun{}).Where("state = 'queued' AND backfill_id = ? AND dag_id = ?", b.ID, b.DagID).
+			UpdateColumns(map[string]any{"state": models.Failed, "end_date": now, "updated_at": now}).Error
+	})
+}
+
+// changeBackfill changes an active backfill in a transaction that holds its gate.
+func (r *Repo) changeBackfill(ctx context.Context, doing string, id int64, change func(*gorm.DB, *models.Backfill, models.Time) error) (models.Backfill, error) {
+	changed, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (b models.Backfill, err error) {
+		if _, err := r.hold(tx, []Gate{{Kind: BackfillGate, BackfillID: id}}, waiting); err != nil {
+			return b, err
+		}
+		if err := tx.Where("id = ?", id).Take(&b).Error; err != nil {
+			return b, notFound(err, ErrBackfillNotFound, id)
+		}
+		if !b.CompletedAt.IsZero() {
+			return b, fmt.Errorf("%w: backfill %d of DAG %s ended at %s", ErrCompleted, b.ID, b.DagID, isoformat(b.CompletedAt))
+		}
+		now, err := r.read(tx)
+		if err != nil {
+			return b, err
+		}
+		b.UpdatedAt = now
+		if err := change(tx, &b, now); err != nil {
+			return b, err
+		}
+		return b, tx.Model(&b).Select("is_paused", "max_active_runs", "completed_at", "updated_at").UpdateColumns(&b).Error
+	})
+	return changed, r.explain(doing, err)
+}
+
+// Backfill returns one backfill, or [ErrBackfillNotFound].
+func (r *Repo) Backfill(ctx context.Context, id int64) (models.Backfill, error) {
+	var b models.Backfill
+	err := r.db.WithContext(ctx).Where("id = ?", id).Take(&b).Error
+	return b, r.explain("get backfill", notFound(err, ErrBackfillNotFound, id))
+}
+
+// Backfills returns the backfills of a DAG, or of all DAGs when dagID is empty, by id. Without
+// ended it leaves out those that have ended.
+func (r *Repo) Backfills(ctx context.Context, dagID string, ended bool) ([]models.Backfill, error) {
+	query := r.db.WithContext(ctx).Order("id")
+	if dagID != "" {
+		query = query.Where("dag_id = ?", dagID)
+	}
+	if !ended {
+		query = query.Where("completed_at IS NULL")
+	}
+	var found []models.Backfill
+	err := query.Find(&found).Error
+	return found, r.explain("list backfills", err)
+}
