@@ -53,6 +53,7 @@ func conform(t *testing.T, database func(*testing.T) testdb.Database) {
 		"watch":                  watch,
 		"no tables":              noTables,
 		"refusals":               refusals,
+		"backfills":              backfills,
 	} {
 		t.Run(name, func(t *testing.T) { check(t, database(t)) })
 	}
