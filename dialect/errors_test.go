@@ -324,8 +324,16 @@ func (e extended) ExtendedCode() uint16        { return e.code }
 func TestOddErrors(t *testing.T) {
 	odd := []error{
 		nil, (*null)(nil), fmt.Errorf("wrapped: %w", (*null)(nil)), errors.Join((*null)(nil), errors.New("x")), &null{errors.New("")},
-		uncomparable{[]string{"a"}}, &uncomparable{}, fmt.Errorf("wrapped: %w", uncomparable{}), embedsNil{}, &embedsNil{}, (*embedsNil)(nil),
-		signedNumber{1213}, otherCode{"517"}, unwrapsNil{}, unwrapsNils{}, methodWithArg{}, gorm.ErrRecordNotFound, sql.ErrNoRows, sql.ErrTxDone,
+		uncomparable{[]string{"a"}},
+		&uncomparable{}, fmt.Errorf("wrapped: %w", uncomparable{}),
+		embedsNil{},
+		&embedsNil{}, (*embedsNil)(nil),
+		signedNumber{1213},
+		otherCode{"517"},
+		unwrapsNil{},
+		unwrapsNils{},
+		methodWithArg{},
+		gorm.ErrRecordNotFound, sql.ErrNoRows, sql.ErrTxDone,
 	}
 	for _, name := range []named{"sqlite", "postgres", "mysql", "oracle"} {
 		for _, err := range odd {

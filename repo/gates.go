@@ -96,14 +96,16 @@ func kinds(maxActiveRuns int) []kind {
 			runs:   "r.backfill_id = g.id AND r.dag_id = g.dag_id",
 			// The first queue walks the backfill's order and looks at each run by its key, for which
 			// the state is written so that no index serves it. The second has the runs without a place.
-			queues: []string{`SELECT o.dag_run_id AS id FROM {backfill_dag_run} o
+			queues: []string{
+				`SELECT o.dag_run_id AS id FROM {backfill_dag_run} o
 				WHERE o.backfill_id = ? AND (SELECT 1 FROM {dag_run} r WHERE r.id = o.dag_run_id
 					AND COALESCE(r.state, '') = 'queued' AND r.backfill_id = o.backfill_id AND r.dag_id = ? AND r.run_after <= ? LIMIT 1) IS NOT NULL
 				ORDER BY o.sort_ordinal, o.dag_run_id LIMIT ?`,
 				`SELECT r.id AS id FROM {dag_run} r{by index}
 				WHERE r.state = 'queued' AND r.backfill_id = ? AND r.dag_id = ? AND r.run_after <= ?
 					AND (SELECT 1 FROM {backfill_dag_run} o WHERE o.backfill_id = r.backfill_id AND o.dag_run_id = r.id LIMIT 1) IS NULL
-				ORDER BY r.run_after, r.id LIMIT ?`},
+				ORDER BY r.run_after, r.id LIMIT ?`,
+			},
 			binding: func(g Gate) []any { return []any{g.BackfillID, g.DagID} },
 		},
 	}

@@ -39,9 +39,17 @@ func backfills(t *testing.T, d testdb.Database) {
 	require.Empty(t, objects(t, d.DSN, "backfill", "list", "--all", "--dag", "other"))
 	before := contents(t, d)
 	for _, args := range [][]string{
-		{"4", "cancel", id}, {"4", "pause", id}, {"4", "unpause", id}, {"4", "set", id, "--max-active-runs", "1"},
-		{"3", "show", "4711"}, {"3", "cancel", "4711"},
-		{"2", "show", "x"}, {"2", "show"}, {"2", "set", id}, {"2", "set", id, "--max-active-runs", "-1"}, {"2", "list", "x"},
+		{"4", "cancel", id},
+		{"4", "pause", id},
+		{"4", "unpause", id},
+		{"4", "set", id, "--max-active-runs", "1"},
+		{"3", "show", "4711"},
+		{"3", "cancel", "4711"},
+		{"2", "show", "x"},
+		{"2", "show"},
+		{"2", "set", id},
+		{"2", "set", id, "--max-active-runs", "-1"},
+		{"2", "list", "x"},
 	} {
 		refused := usher(t, d.DSN, append([]string{"backfill"}, args[1:]...)...)
 		require.Equal(t, args[0], strconv.Itoa(refused.status), "%v: %s", args, refused.stderr)

@@ -96,8 +96,12 @@ func userWhoReads(t *testing.T, d testdb.Database, sql roles) {
 	require.Len(t, objects(t, dsn, "run", "list"), 2)
 	require.Len(t, objects(t, dsn, "status"), 1)
 	for _, args := range [][]string{
-		{"dag", "set", "etl", "--paused"}, {"run", "queue", "etl"}, {"run", "finish", "etl", "r_2", "--state", "success"},
-		{"run", "clear", "etl", "r_2"}, {"admit"}, {"admit", "--watch"},
+		{"dag", "set", "etl", "--paused"},
+		{"run", "queue", "etl"},
+		{"run", "finish", "etl", "r_2", "--state", "success"},
+		{"run", "clear", "etl", "r_2"},
+		{"admit"},
+		{"admit", "--watch"},
 	} {
 		refused(t, usher(t, dsn, args...), 1, "that the user may read and write")
 	}
