@@ -45,10 +45,6 @@ func onSQLite(driver string) func(testing.TB) testdb.Database {
 	return func(t testing.TB) testdb.Database { return testdb.SQLite(t, driver) }
 }
 
-func TestSQLiteMattn(t *testing.T) {
-	onEngine(t, onSQLite("sqlite3"), everyEngine, ofSQLite)
-}
-
 func TestSQLiteModernc(t *testing.T) {
 	onEngine(t, onSQLite("sqlite"), everyEngine, ofSQLite)
 }

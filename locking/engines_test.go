@@ -59,10 +59,6 @@ func onSQLite(driver string) func(testing.TB) testdb.Database {
 	return func(t testing.TB) testdb.Database { return testdb.SQLite(t, driver) }
 }
 
-func TestSQLiteMattn(t *testing.T) {
-	onEngine(t, onSQLite("sqlite3"), holding, clauses, transactions, ofSQLite)
-}
-
 func TestSQLiteModernc(t *testing.T) {
 	onEngine(t, onSQLite("sqlite"), holding, clauses, transactions, ofSQLite)
 }

@@ -50,10 +50,6 @@ func onEngine(t *testing.T, open func(testing.TB) testdb.Database) {
 	}
 }
 
-func TestSQLiteMattn(t *testing.T) {
-	onEngine(t, func(t testing.TB) testdb.Database { return testdb.SQLite(t, "sqlite3") })
-}
-
 func TestSQLiteModernc(t *testing.T) {
 	onEngine(t, func(t testing.TB) testdb.Database { return testdb.SQLite(t, "sqlite") })
 }

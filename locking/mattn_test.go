@@ -1,0 +1,11 @@
+//go:build cgo
+
+package locking_test
+
+import (
+	"testing"
+)
+
+func TestSQLiteMattn(t *testing.T) {
+	onEngine(t, onSQLite("sqlite3"), holding, clauses, transactions, ofSQLite)
+}
