@@ -82,7 +82,7 @@ func (r *Repo) nameTables() error {
 		if err := table.Parse(model); err != nil {
 			return err
 		}
-		r.names = append(r.names, name, table.Quote(clause.Table{Name: table.Table}))
+		r.names = append(r.names, name, table.Quote(clause.Table{Name: table.Schema.Table}))
 		for _, index := range table.Schema.ParseIndexes() {
 			if index.Class == "" && name == "{dag_run}" { // the others are unique
 				r.index = index.Name

@@ -123,22 +123,41 @@ var migration = []testCase{
 		require.ErrorIs(w, w.r.Finish(w.ctx, models.DagRun{ID: 1}, models.Success), repo.ErrNoTables)
 	}},
 	{"the application's prefix names the tables", func(w *world) {
-		w.db.NamingStrategy = schema.NamingStrategy{TablePrefix: "af_"}
-		db := w.d.Open(w)
-		db.NamingStrategy = schema.NamingStrategy{TablePrefix: "af_"}
-		r, err := repo.New(db, repo.WithRunsPerPass(20))
-		require.NoError(w, err)
-		w.db, w.r = db, r
-		require.NoError(w, r.Migrate(w.ctx))
-		require.True(w, db.Migrator().HasTable("af_dag_run"))
-		things, err := r.Missing(w.ctx)
-		require.NoError(w, err)
-		require.Empty(w, things, "the indexes have names of their own")
-		w.dag("d", 2)
-		w.queue("d", 3, past, time.Hour)
-		w.pass()
-		w.running(map[repo.Gate]int{dagGate("d"): 2})
+		w.prefixed("af_")
+		require.True(w, w.db.Migrator().HasTable("af_dag_run"))
 	}},
+	{"the application's schema names the tables", func(w *world) {
+		w.unmigrate()
+		where := "main"
+		switch w.d.Engine {
+		case "PostgreSQL":
+			where = "af"
+			require.NoError(w, w.db.Exec("CREATE SCHEMA af").Error)
+		case "MySQL", "MariaDB":
+			where = w.db.Migrator().CurrentDatabase()
+		}
+		w.prefixed(where + ".")
+	}},
+}
+
+// prefixed migrates to tables with a prefix, and starts runs there.
+func (w *world) prefixed(prefix string) {
+	w.db = w.d.Open(w)
+	w.db.NamingStrategy = schema.NamingStrategy{TablePrefix: prefix}
+	w.r = w.repo(repo.WithRunsPerPass(20))
+	require.NoError(w, w.r.Migrate(w.ctx))
+	things, err := w.r.Missing(w.ctx)
+	require.NoError(w, err)
+	require.Empty(w, things, "the indexes have names of their own")
+	w.dag("d", 2)
+	w.queue("d", 3, past, time.Hour)
+	b := w.backfill("d", 1, 3)
+	w.pass()
+	w.running(map[repo.Gate]int{dagGate("d"): 2, b: 1})
+	_, err = w.r.CancelBackfill(w.ctx, b.BackfillID)
+	require.NoError(w, err)
+	_, err = w.r.Status(w.ctx)
+	require.NoError(w, err)
 }
 
 // indexOf is the name of an index of the model whose name ends so.
