@@ -26,3 +26,16 @@ func (s *Server) ForceIndex(name string) string {
 	}
 	return ""
 }
+
+// GuessesKeys reports whether the ids that GORM fills in after an INSERT of several rows are a
+// guess: without RETURNING it counts up from the first by 1, where auto_increment_increment
+// may be another (7 in Group Replication).
+func (s *Server) GuessesKeys() bool {
+	switch s.Dialect.(type) {
+	case mysql:
+		return true
+	case mariadb:
+		return !s.Version.AtLeast(10, 5, 0)
+	}
+	return false
+}

@@ -49,6 +49,8 @@ func InTx[T any](ctx context.Context, db *gorm.DB, body func(tx *gorm.DB) (T, er
 			return value, nil
 		case !again(server, err):
 			return none, err
+		case attempt >= p.attempts && server.Class(err) == dialect.Lost:
+			return none, fmt.Errorf("no connection to the database after %d attempts: %w", attempt, err)
 		case attempt >= p.attempts:
 			return none, fmt.Errorf("%w (%d attempts): %w", ErrContention, attempt, err)
 		}
@@ -62,6 +64,7 @@ func InTx[T any](ctx context.Context, db *gorm.DB, body func(tx *gorm.DB) (T, er
 func once[T any](ctx context.Context, db *gorm.DB, p *Plugin, server *dialect.Server, body func(tx *gorm.DB) (T, error)) (value T, err error) {
 	state := &transaction{server: server}
 	session := db.Session(&gorm.Session{NewDB: true, Context: context.WithValue(ctx, transactionKey{}, state)})
+	session = session.Set(Name, state).Session(&gorm.Session{})
 	committing := false
 	err = session.Transaction(func(tx *gorm.DB) error {
 		if value, err = body(tx); err == nil {
@@ -126,11 +129,22 @@ type transaction struct {
 
 type transactionKey struct{}
 
+// transactionOf is the transaction of usher's that a statement belongs to, or nil. It is in
+// the context, which a new session keeps, and in the settings, which WithContext keeps.
+func transactionOf(db *gorm.DB) *transaction {
+	if state, ok := db.Statement.Context.Value(transactionKey{}).(*transaction); ok {
+		return state
+	}
+	state, _ := db.Get(Name)
+	found, _ := state.(*transaction)
+	return found
+}
+
 // noteIfGone remembers a conflict: the server has rolled back, and on MySQL and MariaDB the
 // next statement would be committed on its own.
 func noteIfGone(db *gorm.DB) {
-	state, ok := db.Statement.Context.Value(transactionKey{}).(*transaction)
-	if !ok || state.gone != nil {
+	state := transactionOf(db)
+	if state == nil || state.gone != nil {
 		return
 	}
 	err := db.Error
@@ -144,8 +158,7 @@ func noteIfGone(db *gorm.DB) {
 
 // refuseIfGone stops statements after a conflict.
 func refuseIfGone(db *gorm.DB) {
-	state, ok := db.Statement.Context.Value(transactionKey{}).(*transaction)
-	if ok && state.gone != nil {
+	if state := transactionOf(db); state != nil && state.gone != nil {
 		_ = db.AddError(fmt.Errorf("%w: %w", ErrGone, state.gone))
 	}
 }

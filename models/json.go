@@ -135,6 +135,8 @@ func (j *JSON) Scan(value any) error {
 			read = JSON(v)
 		}
 		*j = read
+	case int64, float64, bool: // a document that is a scalar, in a column that SQLite gave a type
+		return j.Scan(fmt.Sprint(v))
 	default:
 		return fmt.Errorf("cannot read JSON from %T", value)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -51,7 +52,11 @@ func (t *Time) Scan(value any) (err error) {
 	case []byte:
 		read, err = dialect.ParseTime(string(v))
 	case string:
-		read, err = dialect.ParseTime(v)
+		if v != "" && !strings.HasSuffix(v, "infinity") { // which is no instant
+			read, err = dialect.ParseTime(v)
+		}
+	case int64: // seconds since 1970, as SQLite's own functions count
+		read = time.Unix(v, 0)
 	default:
 		err = fmt.Errorf("cannot read a time from %T", value)
 	}

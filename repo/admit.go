@@ -98,8 +98,7 @@ func (r *Repo) capacity(tx *gorm.DB, held []Gate) (open []openGate, now models.T
 		now = r.clockOr(open[0].Now)
 	}
 	open = slices.DeleteFunc(open, func(g openGate) bool { return g.Slots <= 0 })
-	share(open, r.runsPerPass)
-	return open, now, err
+	return share(open, r.runsPerPass), now, err
 }
 
 // nextQueued picks the due runs that each gate may start, in its order. They need no lock:

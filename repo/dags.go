@@ -59,7 +59,7 @@ func (r *Repo) SetDag(ctx context.Context, dagID string, settings ...DagSetting)
 	}
 	dag, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (models.Dag, error) {
 		dag := models.Dag{DagID: dagID}
-		if err := r.awaitGatesOf(tx, dagID); err != nil {
+		if _, err := r.hold(tx, []Gate{{DagGate, dagID, 0}}, waiting); err != nil {
 			return dag, err
 		}
 		if len(changes) > 0 {
@@ -69,26 +69,31 @@ func (r *Repo) SetDag(ctx context.Context, dagID string, settings ...DagSetting)
 		}
 		return dag, tx.Take(&dag).Error
 	})
+	if err == nil {
+		err = r.awaitBackfillsOf(ctx, dagID)
+	}
 	return dag, r.explain("set DAG", err)
 }
 
-// makeDag inserts the DAG unless it is there.
+// makeDag inserts the DAG unless it is there. It looks first: a table of Airflow's has columns
+// that must not be NULL and that usher does not know.
 func (r *Repo) makeDag(ctx context.Context, dagID string) error {
+	var n int64
+	if err := r.db.WithContext(ctx).Model(&models.Dag{}).Where("dag_id = ?", dagID).Count(&n).Error; err != nil || n > 0 {
+		return err
+	}
 	_, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (struct{}, error) {
 		return struct{}{}, tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&models.Dag{DagID: dagID}).Error
 	})
 	return err
 }
 
-// awaitGatesOf holds the gates through which the DAG's runs go, waiting for passes that have
-// them: a change of the DAG row decides on its backfills' runs as well. It takes all of its
-// backfills, since a run of one that ended long ago may be queued again at this moment.
-func (r *Repo) awaitGatesOf(tx *gorm.DB, dagID string) error {
-	if _, err := r.hold(tx, []Gate{{DagGate, dagID, 0}}, waiting); err != nil {
-		return err
-	}
+// awaitBackfillsOf waits for the passes that hold gates of the DAG's backfills. They may have
+// read the DAG row as it was before its change, which is committed by now; a pass that takes a
+// gate later reads the change.
+func (r *Repo) awaitBackfillsOf(ctx context.Context, dagID string) error {
 	var ids []int64
-	if err := tx.Model(&models.Backfill{}).Where("dag_id = ?", dagID).Order("id").Pluck("id", &ids).Error; err != nil {
+	if err := r.db.WithContext(ctx).Model(&models.Backfill{}).Where("dag_id = ?", dagID).Order("id").Pluck("id", &ids).Error; err != nil {
 		return err
 	}
 	for some := range slices.Chunk(ids, 500) {
@@ -96,7 +101,11 @@ func (r *Repo) awaitGatesOf(tx *gorm.DB, dagID string) error {
 		for i, id := range some {
 			gates[i] = Gate{BackfillGate, dagID, id}
 		}
-		if _, err := r.hold(tx, gates, waiting); err != nil {
+		_, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (struct{}, error) {
+			_, err := r.hold(tx, gates, waiting)
+			return struct{}{}, err
+		})
+		if err != nil {
 			return err
 		}
 	}

@@ -180,9 +180,35 @@ func (r *Repo) insert(tx *gorm.DB, runs []models.DagRun) error {
 		if err := tx.Create(some).Error; err != nil {
 			return err
 		}
+		if err := r.readKeys(tx, some); err != nil {
+			return err
+		}
 		done += len(some)
 		if r.progress != nil {
 			r.progress(done, len(runs))
+		}
+	}
+	return nil
+}
+
+// readKeys reads the ids of the runs, where GORM could only guess them.
+func (r *Repo) readKeys(tx *gorm.DB, runs []models.DagRun) error {
+	if server := locking.Found(r.db); server == nil || !server.GuessesKeys() {
+		return nil
+	}
+	places := map[[2]string]int{}
+	names := map[string][]string{}
+	for i, run := range runs {
+		places[[2]string{run.DagID, run.RunID}] = i
+		names[run.DagID] = append(names[run.DagID], run.RunID)
+	}
+	for dag, ids := range names {
+		found, err := find[models.DagRun](tx.Select("id", "dag_id", "run_id").Where("dag_id = ?", dag).Session(&gorm.Session{}), "run_id", ids)
+		if err != nil {
+			return err
+		}
+		for _, run := range found {
+			runs[places[[2]string{run.DagID, run.RunID}]].ID = run.ID
 		}
 	}
 	return nil

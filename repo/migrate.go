@@ -66,6 +66,9 @@ func (r *Repo) Missing(ctx context.Context) (things []string, err error) {
 		things = append(things, m.what)
 		return nil
 	})
+	if err == nil { // GORM takes a database that does not answer for one without tables
+		err = r.db.WithContext(ctx).Exec("SELECT 1").Error
+	}
 	return things, r.explain("look for tables", err)
 }
 
@@ -84,9 +87,6 @@ func walk(db *gorm.DB, do func(missing) error) error {
 			return err
 		}
 		if !m.HasTable(model) {
-			if err := db.Error; err != nil {
-				return err
-			}
 			create := func(m gorm.Migrator) error { return m.CreateTable(model) }
 			if err := do(missing{"table " + table.Table, create}); err != nil {
 				return err

@@ -44,11 +44,12 @@ func WithMaxActiveRuns(n int) Option {
 	}
 }
 
-// WithGatesPerPass bounds the gates of one pass, from 1 to 250. Defaults to 100.
+// WithGatesPerPass bounds the gates of each kind that one pass walks to, from 1 to 200; those
+// in which this scheduler has just finished a run come on top, half as many. Defaults to 100.
 func WithGatesPerPass(n int) Option {
 	return func(r *Repo) error {
-		if n < 1 || n > 250 {
-			return fmt.Errorf("%w gates per pass %d: use 1 to 250", ErrInvalid, n)
+		if n < 1 || n > 200 {
+			return fmt.Errorf("%w gates per pass %d: use 1 to 200", ErrInvalid, n)
 		}
 		r.gatesPerPass = n
 		return nil

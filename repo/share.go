@@ -7,14 +7,18 @@ import (
 
 // share cuts the gates' slots to a total that one pass may start, evenly: what a small gate
 // leaves goes to the larger ones.
-func share(open []openGate, total int) {
+//
+// Where there are more gates than runs to start, chance decides which have to wait.
+func share(open []openGate, total int) []openGate {
 	rand.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })
+	open = open[:min(len(open), total)]
 	slices.SortStableFunc(open, func(a, b openGate) int { return a.Slots - b.Slots })
 	for i := range open {
 		left := len(open) - i
 		open[i].Slots = min(open[i].Slots, (total+left-1)/left)
 		total -= open[i].Slots
 	}
+	return open
 }
 
 // pad repeats the last id until there are 1, 2, 4, 8, … of them, so that statements come in

@@ -68,11 +68,13 @@ func (r *Repo) SetState(ctx context.Context, run models.DagRun, state models.Sta
 // change moves an attempt of a run to a state, in a transaction that holds the run, and its
 // gate if it is to run.
 func (r *Repo) change(ctx context.Context, run models.DagRun, to models.State) (models.DagRun, error) {
+	gate, err := r.gateToEnter(ctx, run, to)
+	if err != nil {
+		return run, err
+	}
 	changed, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (models.DagRun, error) {
-		if to == models.Running {
-			if _, err := r.hold(tx, []Gate{GateOf(run)}, waiting); err != nil {
-				return run, err
-			}
+		if _, err := r.hold(tx, gate, waiting); err != nil {
+			return run, err
 		}
 		if _, err := locking.Await(tx, locking.Rows{Model: &run}, []int64{run.ID}); err != nil {
 			return run, err
@@ -81,7 +83,10 @@ func (r *Repo) change(ctx context.Context, run models.DagRun, to models.State) (
 		if err != nil {
 			return run, err
 		}
-		if to == models.Running && found.State != models.Running {
+		if len(gate) > 0 && found.State != models.Running {
+			if gate[0] != GateOf(found) {
+				return run, locking.ErrChanged // it has gone to another gate since
+			}
 			if err := r.mustLetIn(tx, GateOf(found)); err != nil {
 				return run, err
 			}
@@ -92,6 +97,19 @@ func (r *Repo) change(ctx context.Context, run models.DagRun, to models.State) (
 		r.ring.free(GateOf(changed))
 	}
 	return changed, err
+}
+
+// gateToEnter is the gate of a run that is to start, read before the transaction and from the
+// database: the caller's value may have no more than the run's id.
+func (r *Repo) gateToEnter(ctx context.Context, run models.DagRun, to models.State) ([]Gate, error) {
+	if to != models.Running {
+		return nil, nil
+	}
+	var found models.DagRun
+	if err := r.db.WithContext(ctx).Where("id = ?", run.ID).Take(&found).Error; err != nil {
+		return nil, notFound(err, ErrRunNotFound, run.ID)
+	}
+	return []Gate{GateOf(found)}, nil
 }
 
 // current reads a run, and refuses an attempt that is not its latest.

@@ -171,7 +171,7 @@ var backfillLife = []testCase{
 					_, err := change()
 					ended <- err
 				}()
-				require.False(w, w.completed(b))
+				w.whileOthersWork()
 				require.Empty(w, ended, "it must not have returned")
 			})
 			require.NoError(w, <-ended)

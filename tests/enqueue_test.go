@@ -60,6 +60,18 @@ var enqueueing = []testCase{
 		require.Len(w, ids, 2500)
 		require.Equal(w, stored[2499], w.run(stored[2499].ID))
 	}},
+	{"ids are those that the database gave", func(w *world) {
+		w.dag("d", 16)
+		if w.d.Engine == "MySQL" || w.d.Engine == "MariaDB" { // as in Group Replication
+			pool, err := w.db.DB()
+			require.NoError(w, err)
+			pool.SetMaxOpenConns(1)
+			require.NoError(w, w.db.Exec("SET SESSION auto_increment_increment = 7").Error)
+		}
+		for _, run := range w.queue("d", 5, past, time.Hour) {
+			require.Equal(w, run, w.run(run.ID))
+		}
+	}},
 	{"all or none", func(w *world) {
 		w.dag("d", 16)
 		first, err := w.r.Enqueue(w.ctx, models.DagRun{DagID: "d", RunID: "taken", LogicalDate: models.At(past)})

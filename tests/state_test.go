@@ -1,6 +1,8 @@
 package tests
 
 import (
+	"errors"
+	"sync"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -87,6 +89,20 @@ var stateChanges = []testCase{
 		require.NoError(w, err)
 		_, err = w.r.SetState(w.ctx, runs[0], models.Running)
 		require.ErrorIs(w, err, repo.ErrFull)
+	}},
+	{"a value with no more than the run's id goes through the run's own gate", func(w *world) {
+		w.dag("d", 1)
+		var all sync.WaitGroup
+		for _, run := range w.queue("d", 16, past, time.Hour) {
+			all.Go(func() {
+				_, err := w.r.SetState(w.ctx, models.DagRun{ID: run.ID}, models.Running)
+				if err != nil && !errors.Is(err, repo.ErrFull) && !errors.Is(err, locking.ErrContention) {
+					w.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		w.running(map[repo.Gate]int{dagGate("d"): 1})
 	}},
 	{"a run is finished once, and an older attempt finishes nothing", func(w *world) {
 		w.dag("d", 16)

@@ -61,6 +61,22 @@ var walking = []testCase{
 		}
 		w.running(map[repo.Gate]int{dagGate("d"): 5, b: 5})
 	}},
+	{"a small gate that is always busy does not starve a larger one", func(w *world) {
+		w.dag("d", 5)
+		w.queue("d", 5, past, time.Hour)
+		w.backfill("d", 1, 200)
+		w.r = w.repo(repo.WithRunsPerPass(1))
+		for range 100 {
+			runs, err := w.r.Admit(w.ctx)
+			require.NoError(w, err)
+			for _, run := range runs {
+				if run.BackfillID != nil {
+					require.NoError(w, w.r.Finish(w.ctx, run, models.Success))
+				}
+			}
+		}
+		w.running(map[repo.Gate]int{dagGate("d"): 5})
+	}},
 	{"AdmitAll goes on until nothing more can start", func(w *world) {
 		want := map[repo.Gate]int{}
 		for i := range 10 {
@@ -113,7 +129,7 @@ var walking = []testCase{
 	}},
 	{"options and arguments that make no sense are refused", func(w *world) {
 		for _, option := range []repo.Option{
-			repo.WithGatesPerPass(0), repo.WithGatesPerPass(251), repo.WithRunsPerPass(0), repo.WithRunsPerPass(10_001),
+			repo.WithGatesPerPass(0), repo.WithGatesPerPass(201), repo.WithRunsPerPass(0), repo.WithRunsPerPass(10_001),
 			repo.WithMaxActiveRuns(-1), repo.WithLogger(nil),
 		} {
 			_, err := repo.New(w.db, option)
