@@ -35,6 +35,7 @@ var transactions = cases{
 	"begin fails":                      beginFails,
 	"swallowed conflict":               func(e *engine) { e.swallows(update) },
 	"swallowed conflict in a row":      func(e *engine) { e.swallows(updateInRow) },
+	"swallowed with another context":   func(e *engine) { e.swallows(updateElsewhere) },
 	"only the committed attempt":       onlyTheCommitted,
 }
 
@@ -285,6 +286,11 @@ func (e *engine) clashOnSQLite(tx *gorm.DB, mine int, me int64, come func(tx *go
 
 func update(tx *gorm.DB, id int64) error { return add(tx, id, 10) }
 
+// updateElsewhere meets the conflict in a session with a context of its own, as repositories have it.
+func updateElsewhere(tx *gorm.DB, id int64) error {
+	return add(tx.WithContext(context.Background()), id, 10)
+}
+
 // updateInRow meets the conflict in a statement of which GORM does not see the error.
 func updateInRow(tx *gorm.DB, id int64) error {
 	if tx.Name() == "mysql" {
@@ -308,7 +314,7 @@ func (e *engine) swallows(come func(tx *gorm.DB, id int64) error) {
 		}
 		// On MySQL and MariaDB this would be committed on its own.
 		late := tx.Create(&task{ID: 77, GateID: 1}).Error
-		if errors.Is(late, locking.ErrGone) && errors.Is(tx.Raw("SELECT 1").Scan(new(int)).Error, locking.ErrGone) && errors.Is(tx.Take(&gate{}).Error, locking.ErrGone) &&
+		if errors.Is(late, locking.ErrGone) && errors.Is(tx.Raw("SELECT 1").Scan(new(int)).Error, locking.ErrGone) && errors.Is(tx.Take(&gate{}).Error, locking.ErrGone) && errors.Is(tx.WithContext(context.Background()).Take(&gate{}).Error, locking.ErrGone) &&
 			errors.Is(add(tx, 3, 1), locking.ErrGone) && errors.Is(tx.Delete(&gate{ID: 3}).Error, locking.ErrGone) && errors.Is(tx.Exec("DELETE FROM tasks").Error, locking.ErrGone) {
 			refused.Add(1)
 		}
