@@ -174,3 +174,13 @@ func deepDocuments(v *values) {
 		v.stores(text, text)
 	}
 }
+
+// A column that SQLite has given a type hands over documents that are scalars as such.
+func TestJSONScansScalars(t *testing.T) {
+	for raw, want := range map[any]string{int64(5): "5", 2.5: "2.5", true: "true"} {
+		var got models.JSON
+		require.NoError(t, got.Scan(raw))
+		require.Equal(t, want, got.String())
+	}
+	require.Error(t, new(models.JSON).Scan(struct{}{}))
+}

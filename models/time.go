@@ -50,7 +50,7 @@ func (t *Time) Scan(value any) (err error) {
 	case time.Time:
 		read = v
 	case []byte:
-		read, err = dialect.ParseTime(string(v))
+		return t.Scan(string(v))
 	case string:
 		if v != "" && !strings.HasSuffix(v, "infinity") { // which is no instant
 			read, err = dialect.ParseTime(v)

@@ -111,12 +111,15 @@ func TestTimeScan(t *testing.T) {
 		require.NoError(t, got.Scan(raw), raw)
 		require.Equal(t, want, got, raw)
 	}
-	for _, none := range []any{nil, time.Time{}} {
+	var counted models.Time
+	require.NoError(t, counted.Scan(want.Unix()), "seconds, as SQLite's own functions count")
+	require.Equal(t, want.Truncate(time.Second), counted.Time)
+	for _, none := range []any{nil, time.Time{}, "", []byte{}, "infinity", "-infinity"} {
 		got := want
 		require.NoError(t, got.Scan(none))
 		require.Equal(t, models.Time{}, got)
 	}
-	for _, wrong := range []any{int64(7), "yesterday", []byte("0000-00-00 00:00:00")} {
+	for _, wrong := range []any{true, "yesterday", []byte("0000-00-00 00:00:00")} {
 		require.Error(t, new(models.Time).Scan(wrong), wrong)
 	}
 }
