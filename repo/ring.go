@@ -44,7 +44,7 @@ func (r *ring) takeFreed(n int) (gates []Gate) {
 // transaction. Nothing depends on its being right. Gates that this scheduler has just freed
 // come first, then, of each kind, the next ones around the ring of keys.
 func (r *Repo) waitingGates(ctx context.Context) ([]Gate, error) {
-	limit := max(1, min(r.gatesPerPass, r.runsPerPass/len(r.kinds))) // no more gates than runs, so that each gets its turn
+	limit := max(1, min(r.gatesPerPass, r.runsPerPass/len(r.kinds))) // about as many gates as runs; share has the rest
 	now, err := r.now(ctx)
 	if err != nil {
 		return nil, err
