@@ -90,6 +90,33 @@ func exists(e *engine) {
 	e.is(dialect.Exists, e.db.Exec("ALTER TABLE t ADD COLUMN n integer").Error, "duplicate column", "42701", "1060")
 }
 
+// existsMeanwhile: the table exists, and others are made and dropped so fast that SQLite gives up
+// reading what there is: it then says SQLITE_SCHEMA, and that the table exists.
+func existsMeanwhile(e *engine) {
+	e.rows()
+	stop, busy := make(chan struct{}), make(chan error)
+	go func() {
+		var err error
+		for i := 0; err == nil; i++ {
+			select {
+			case <-stop:
+				busy <- nil
+				return
+			default:
+				err = e.db.Exec(fmt.Sprintf("CREATE TABLE other_%d (id integer)", i)).Error
+			}
+		}
+		busy <- err
+	}()
+	for range 3000 { // modernc says it about once in a hundred
+		err := e.db.Exec("CREATE TABLE t (id integer)").Error
+		require.Error(e, err)
+		require.Equal(e, dialect.Exists, e.server.Class(err), err)
+	}
+	close(stop)
+	require.NoError(e, <-busy)
+}
+
 func cancelled(e *engine) {
 	ctx, cancel := context.WithCancel(e.ctx)
 	cancel()
@@ -247,6 +274,7 @@ var ofMariaDB = map[string]func(*engine){
 }
 
 var ofSQLite = map[string]func(*engine){
+	"exists meanwhile": existsMeanwhile,
 	"busy": func(e *engine) {
 		e.rows()
 		one, two := e.begin(), e.begin()

@@ -42,15 +42,22 @@ func (sqlite) Class(err error) Class {
 	case 8:
 		return ReadOnly
 	case 1: // SQLite gives the one code to every mistake in a statement
-		text := err.Error()
-		if strings.Contains(text, "no such table") || strings.Contains(text, "no such column") {
-			return Missing
-		}
-		if strings.Contains(text, "already exists") || strings.Contains(text, "duplicate column") {
-			return Exists
-		}
+		return sqliteMistake(err.Error(), connection(err))
+	case 17: // SCHEMA: other tables than those the statement was prepared for, which is a mistake by now or not
+		return sqliteMistake(err.Error(), Busy)
 	}
 	return connection(err)
+}
+
+// sqliteMistake is the class of a mistake in a statement, by SQLite's words for it.
+func sqliteMistake(text string, otherwise Class) Class {
+	switch {
+	case strings.Contains(text, "no such table"), strings.Contains(text, "no such column"):
+		return Missing
+	case strings.Contains(text, "already exists"), strings.Contains(text, "duplicate column"):
+		return Exists
+	}
+	return otherwise
 }
 
 var sqliteSettings = []setting{
