@@ -47,11 +47,11 @@ func (r *Repo) admitThrough(tx *gorm.DB, gates []Gate) ([]models.DagRun, error) 
 	if err != nil || len(held) == 0 {
 		return nil, err
 	}
-	open, now, err := r.capacity(tx, held)
+	open, err := r.capacity(tx, held)
 	if err != nil || len(open) == 0 {
 		return nil, err
 	}
-	queued, err := r.nextQueued(tx, open, now)
+	queued, now, err := r.nextQueued(tx, open)
 	if err != nil || len(queued) == 0 {
 		return nil, err
 	}
@@ -74,56 +74,55 @@ func (r *Repo) hold(tx *gorm.DB, gates []Gate, take taking) (held []Gate, err er
 type openGate struct {
 	Gate
 	Slots int // how many runs it may start
-	Now   models.Time
 }
 
 // capacity reads the held gates again: those that admit runs, with their limit less what runs
-// in them, and the time.
-func (r *Repo) capacity(tx *gorm.DB, held []Gate) (open []openGate, now models.Time, err error) {
-	clock, err := r.clockColumn(tx.Statement.Context)
-	if err != nil {
-		return nil, now, err
-	}
+// in them.
+func (r *Repo) capacity(tx *gorm.DB, held []Gate) (open []openGate, err error) {
 	var selects []string
 	var args []any
 	for _, k := range r.kinds {
 		if gates := k.of(held); len(gates) > 0 {
-			selects = append(selects, "SELECT "+k.names+", "+k.limit+" - "+k.running()+" AS slots, "+clock+" AS now FROM "+k.from+
+			selects = append(selects, "SELECT "+k.names+", "+k.limit+" - "+k.running()+" AS slots FROM "+k.from+
 				" WHERE "+k.column+" IN ? AND "+k.admits)
 			args = append(args, k.keys(gates))
 		}
 	}
 	err = tx.Raw(r.sql(strings.Join(selects, " UNION ALL ")), args...).Scan(&open).Error
-	if len(open) > 0 {
-		now = r.clockOr(open[0].Now)
-	}
 	open = slices.DeleteFunc(open, func(g openGate) bool { return g.Slots <= 0 })
-	return share(open, r.runsPerPass), now, err
+	return share(open, r.runsPerPass), err
 }
 
-// nextQueued picks the due runs that each gate may start, in its order. They need no lock:
-// markRunning guards them.
-func (r *Repo) nextQueued(tx *gorm.DB, open []openGate, now models.Time) (ids []int64, err error) {
+// nextQueued picks the due runs that each gate may start, in its order, and reads the time at
+// which they start: later than the count, so that no run starts before one ended that made room
+// for it. They need no lock: markRunning guards them.
+func (r *Repo) nextQueued(tx *gorm.DB, open []openGate) (ids []int64, now models.Time, err error) {
+	due, clock, err := r.now(tx.Statement.Context)
+	if err != nil {
+		return nil, now, err
+	}
 	for n := 0; ; n++ {
 		var selects []string
 		var args []any
 		for i, g := range open {
 			if k := r.kindOf(g.Gate); n < len(k.queues) && g.Slots > 0 {
-				selects = append(selects, fmt.Sprintf("SELECT %d AS place, q.id AS id FROM (%s) q", i, k.queues[n]))
-				args = append(append(args, k.binding(g.Gate)...), now, g.Slots)
+				selects = append(selects, fmt.Sprintf("SELECT %d AS place, q.id AS id, %s AS now FROM (%s) q", i, clock, k.queues[n]))
+				args = append(append(args, k.binding(g.Gate)...), due, g.Slots)
 			}
 		}
 		if len(selects) == 0 {
-			return ids, nil
+			return ids, now, nil
 		}
 		var found []struct {
 			Place int
 			ID    int64
+			Now   models.Time
 		}
 		if err := tx.Raw(r.sql(strings.Join(selects, " UNION ALL ")), args...).Scan(&found).Error; err != nil {
-			return nil, err
+			return nil, now, err
 		}
 		for _, run := range found {
+			now = r.clockOr(run.Now)
 			ids = append(ids, run.ID)
 			open[run.Place].Slots--
 		}

@@ -103,25 +103,16 @@ func (r *Repo) sql(text string) string {
 }
 
 // now is the clock that schedulers agree on, as an operand of SQL: the database's, unless the
-// application gave its own.
-func (r *Repo) now(ctx context.Context) (clause.Expr, error) {
+// application gave its own. To read it, select column and ask [Repo.clockOr].
+func (r *Repo) now(ctx context.Context) (now clause.Expr, column string, err error) {
 	if r.clock != nil {
-		return clause.Expr{SQL: "?", Vars: []any{models.At(r.clock())}}, nil
-	}
-	column, err := r.clockColumn(ctx)
-	return clause.Expr{SQL: column}, err
-}
-
-// clockColumn is what to select to read the database's clock; [Repo.clockOr] gives the reading.
-func (r *Repo) clockColumn(ctx context.Context) (string, error) {
-	if r.clock != nil {
-		return "NULL", nil
+		return clause.Expr{SQL: "?", Vars: []any{models.At(r.clock())}}, "NULL", nil
 	}
 	server, err := locking.Server(ctx, r.db)
 	if err != nil {
-		return "", err
+		return now, "", err
 	}
-	return server.Now(), nil
+	return clause.Expr{SQL: server.Now()}, server.Now(), nil
 }
 
 // clockOr is the database's reading, unless the application gave a clock of its own.
@@ -134,7 +125,7 @@ func (r *Repo) clockOr(reading models.Time) models.Time {
 
 // read is one reading of the clock.
 func (r *Repo) read(tx *gorm.DB) (now models.Time, err error) {
-	column, err := r.clockColumn(tx.Statement.Context)
+	_, column, err := r.now(tx.Statement.Context)
 	if err != nil {
 		return now, err
 	}

@@ -45,7 +45,7 @@ func (r *ring) takeFreed(n int) (gates []Gate) {
 // come first, then, of each kind, the next ones around the ring of keys.
 func (r *Repo) waitingGates(ctx context.Context) ([]Gate, error) {
 	limit := max(1, min(r.gatesPerPass, r.runsPerPass/len(r.kinds))) // about as many gates as runs; share has the rest
-	now, err := r.now(ctx)
+	now, _, err := r.now(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ func (r *Repo) Finish(ctx context.Context, run models.DagRun, state models.State
 	if err := checkState(state, models.Success, models.Failed); err != nil {
 		return fmt.Errorf("finish run: %w", err)
 	}
-	now, err := r.now(ctx)
+	now, _, err := r.now(ctx)
 	if err != nil {
 		return r.explain("finish run", err)
 	}
@@ -125,7 +125,7 @@ func current(tx *gorm.DB, run models.DagRun) (found models.DagRun, err error) {
 
 // mustLetIn refuses a run when its gate, which is held, has no room for it.
 func (r *Repo) mustLetIn(tx *gorm.DB, g Gate) error {
-	open, _, err := r.capacity(tx, []Gate{g})
+	open, err := r.capacity(tx, []Gate{g})
 	if err == nil && len(open) == 0 {
 		err = fmt.Errorf("%w: the gate of DAG %s is full, paused or stale", ErrFull, g.DagID)
 	}
