@@ -45,7 +45,7 @@ func (r *Repo) Enqueue(ctx context.Context, runs ...models.DagRun) ([]models.Dag
 		for i, run := range runs {
 			stored[i] = fresh(run, now)
 		}
-		return stored, r.insert(tx, stored)
+		return stored, r.insert(tx, stored, r.meter(len(stored)))
 	})
 	if locking.Is(r.db, err, dialect.Duplicate) || errors.Is(err, gorm.ErrDuplicatedKey) {
 		err = r.duplicate(ctx, runs, err)
@@ -174,8 +174,7 @@ func isoformat(t models.Time) string {
 }
 
 // insert writes the runs and fills in their ids.
-func (r *Repo) insert(tx *gorm.DB, runs []models.DagRun) error {
-	done := 0
+func (r *Repo) insert(tx *gorm.DB, runs []models.DagRun, m *meter) error {
 	for some := range slices.Chunk(runs, insertBatch) {
 		if err := tx.Create(some).Error; err != nil {
 			return err
@@ -183,10 +182,7 @@ func (r *Repo) insert(tx *gorm.DB, runs []models.DagRun) error {
 		if err := r.readKeys(tx, some); err != nil {
 			return err
 		}
-		done += len(some)
-		if r.progress != nil {
-			r.progress(done, len(runs))
-		}
+		m.add(len(some))
 	}
 	return nil
 }

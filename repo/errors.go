@@ -33,6 +33,22 @@ var (
 	// ErrFull is returned by [Repo.SetState] when a run may not start because its gate lets
 	// none in: it is full, paused or stale.
 	ErrFull = errors.New("the gate lets no run in")
+	// ErrNotPeriodic is returned for a backfill by a schedule that has no dates of its own, such as @once.
+	ErrNotPeriodic = errors.New("the schedule is not periodic, so there are no dates to backfill")
+	// ErrDateOrder is returned for a backfill whose range ends before it begins.
+	ErrDateOrder = errors.New("the range of dates ends before it begins")
+	// ErrFuture is returned for a backfill whose whole range is still to come.
+	ErrFuture = errors.New("the range of dates is in the future")
+	// ErrNoDates is returned for a backfill that would be empty: its schedule has no date in the
+	// range that is over.
+	ErrNoDates = errors.New("the schedule has no date in the range that is over by now")
+	// ErrBackfillActive is returned when another backfill of the DAG is active, or, with
+	// [WithParallelBackfills], one whose range overlaps.
+	ErrBackfillActive = errors.New("another backfill of the DAG is active")
+	// ErrNotEnded is returned by [Repo.ResumeBackfill] for a backfill that is active.
+	ErrNotEnded = errors.New("the backfill has not ended, so there is nothing to resume")
+	// ErrNoneFailed is returned by [Repo.ResumeBackfill] for a backfill without failed runs.
+	ErrNoneFailed = errors.New("no run of the backfill has failed, so there is nothing to resume")
 	// ErrNoTables is returned when the tables, or columns of them, do not exist.
 	ErrNoTables = errors.New("usher's tables are missing or older: run `usher migrate`, or call Repo.Migrate")
 )

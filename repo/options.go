@@ -23,7 +23,7 @@ func WithLogger(logger *slog.Logger) Option {
 }
 
 // WithProgress is called in the course of long work in one call, such as [Repo.Enqueue] of
-// thousands of runs, with the number of rows done and the total. Nothing is committed before
+// thousands of runs or [Repo.CreateBackfill], with the number of rows done and the total. Nothing is committed before
 // the call returns. Defaults to nothing.
 func WithProgress(report func(done, total int)) Option {
 	return func(r *Repo) error { r.progress = report; return nil }
@@ -33,6 +33,13 @@ func WithProgress(report func(done, total int)) Option {
 // admits (scheduled_by_job_id). Defaults to none.
 func WithJob(id int64) Option {
 	return func(r *Repo) error { r.jobID = &id; return nil }
+}
+
+// WithParallelBackfills lets a DAG have several active backfills, as long as the ranges of
+// their dates do not overlap. Whoever makes backfills of a DAG must be given the same.
+// Defaults to one active backfill of a DAG at a time.
+func WithParallelBackfills() Option {
+	return func(r *Repo) error { r.parallelBackfills = true; return nil }
 }
 
 // WithMaxActiveRuns is the limit of a DAG whose own is NULL; 0 lets none start. Every

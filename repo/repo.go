@@ -34,6 +34,8 @@ type Repo struct {
 	gatesPerPass  int
 	runsPerPass   int
 
+	parallelBackfills bool
+
 	kinds []kind
 	names []string // placeholders in SQL and the tables that they stand for, in pairs
 	index string   // of the runs' index, which answers every question of admission

@@ -93,8 +93,11 @@ var driver = regexp.MustCompile(`^(gorm\.io/driver/|github\.com/(go-sql-driver|m
 
 // layers are the packages that users build on, with those of usher's that each may import.
 var layers = map[string][]string{
-	"dialect": {}, "models": {"dialect"}, "locking": {"dialect"}, "repo": {"locking", "models", "dialect"},
+	"dialect": {}, "models": {"dialect"}, "locking": {"dialect"}, "repo": {"locking", "models", "dialect"}, "schedule": {"repo"},
 }
+
+// foreign are the modules that a layer may import besides GORM.
+var foreign = map[string]string{"schedule": "github.com/netresearch/go-cron"}
 
 func imports(s source, report func(string, ...any)) {
 	for _, i := range s.Imports {
@@ -109,6 +112,7 @@ func imports(s source, report func(string, ...any)) {
 			report("imports the driver %s, which internal/opendb alone does", name)
 		case isLayer && isOwn && !slices.Contains(may, own):
 			report("imports %s, against the arrow", own)
+		case isLayer && name == foreign[s.dir()]:
 		case isLayer && !isOwn && strings.Contains(name, ".") && name != "gorm.io/gorm" && !strings.HasPrefix(name, "gorm.io/gorm/"):
 			report("imports %s, which is neither the standard library nor GORM", name)
 		}
@@ -337,6 +341,10 @@ var rules = []rule{
 			"repo/a.go":              `package repo; import "github.com/jackc/pgx/v5/pgconn"`,
 			"repo/b.go":              `package repo; import "github.com/stretchr/testify/require"`,
 			"repo/c.go":              `package repo; import "github.com/usher-go/usher/internal/opendb"`,
+			"repo/d.go":              `package repo; import "github.com/usher-go/usher/schedule"`,
+			"repo/e.go":              `package repo; import "github.com/netresearch/go-cron"`,
+			"schedule/a.go":          `package schedule; import "github.com/usher-go/usher/locking"`,
+			"schedule/b.go":          `package schedule; import "github.com/stretchr/testify/require"`,
 			"internal/other/a.go":    `package other; import _ "modernc.org/sqlite"`,
 			"cmd/usher/a.go":         `package main; import "github.com/usher-go/usher/internal/testdb"`,
 			"internal/exercise/a.go": `package exercise; import "gorm.io/driver/mysql"`,
@@ -345,6 +353,7 @@ var rules = []rule{
 			"repo/a.go":            `package repo; import ("context"; "database/sql"; "gorm.io/gorm"; "gorm.io/gorm/clause"; "github.com/usher-go/usher/locking"; "github.com/usher-go/usher/dialect")`,
 			"repo/a_test.go":       `package repo; import ("gorm.io/driver/postgres"; "github.com/usher-go/usher/internal/testdb")`,
 			"internal/opendb/a.go": `package opendb; import "gorm.io/driver/postgres"`,
+			"schedule/a.go":        `package schedule; import ("github.com/netresearch/go-cron"; "github.com/usher-go/usher/repo")`,
 		},
 	},
 	{

@@ -12,12 +12,11 @@ import (
 )
 
 func (a *app) backfill() *cobra.Command {
-	return group("backfill", "List, pause, limit, cancel and complete backfills", a.backfillList(),
-		a.backfillChange("show", "Show a backfill", (*repo.Repo).Backfill),
+	return group("backfill", "Create, list, pause, limit, cancel, resume and complete backfills", a.backfillCreate(), a.backfillList(), a.backfillShow(),
 		a.backfillChange("pause", "Keep the queued runs of a backfill queued; those that run go on", (*repo.Repo).PauseBackfill),
 		a.backfillChange("unpause", "Let the queued runs of a backfill start again", (*repo.Repo).UnpauseBackfill),
 		a.backfillChange("cancel", "End a backfill: its queued runs become failed, those that run go on", (*repo.Repo).CancelBackfill),
-		a.backfillSet(), a.backfillSweep())
+		a.backfillResume(), a.backfillSet(), a.backfillSweep())
 }
 
 func (a *app) backfillList() *cobra.Command {
@@ -87,8 +86,8 @@ func (a *app) backfillSweep() *cobra.Command {
 }
 
 // showBackfills shows what a command has found or changed.
-func (a *app) showBackfills(do func(*session) ([]models.Backfill, error)) error {
-	s, err := a.open()
+func (a *app) showBackfills(do func(*session) ([]models.Backfill, error), options ...repo.Option) error {
+	s, err := a.open(options...)
 	if err != nil {
 		return err
 	}

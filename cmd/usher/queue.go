@@ -120,7 +120,7 @@ func batch(run models.DagRun) string {
 
 // enqueue queues the runs in one go and shows them, or the first of them.
 func (a *app) enqueue(cmd *cobra.Command, runs []models.DagRun) error {
-	report, end := a.progress("queueing", len(runs))
+	report, end := a.progress("queueing")
 	s, err := a.open(repo.WithProgress(report))
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/usher-go/usher/models"
+	"github.com/usher-go/usher/schedule"
 )
 
 // errUsage is for a command line that cannot be right.
@@ -52,14 +53,22 @@ func takes(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// parseTime reads the time that a flag was given.
+// parseTime reads the time that a flag was given; without an offset it is UTC.
 func parseTime(flag, text string) (models.Time, error) {
+	return parseTimeIn(time.UTC, flag, text)
+}
+
+// parseTimeIn is parseTime, but a time without an offset is one of the zone's.
+func parseTimeIn(zone *time.Location, flag, text string) (models.Time, error) {
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", time.DateOnly} {
 		t, err := time.Parse(layout, text)
+		if layout != time.RFC3339 {
+			t = schedule.Instant(t, zone)
+		}
 		// The years are those that every engine can store.
 		if err == nil && t.UTC().Year() >= 1000 && t.UTC().Year() <= 9999 {
 			return models.At(t), nil
 		}
 	}
-	return models.Time{}, wrong("--%s %q is no time: write 2024-01-01, 2024-01-01T00:00:00 (UTC) or 2024-01-01T00:00:00+02:00, of the years 1000 to 9999", flag, text)
+	return models.Time{}, wrong("--%s %q is no time: write 2024-01-01, 2024-01-01T00:00:00 (%s) or 2024-01-01T00:00:00+02:00, of the years 1000 to 9999", flag, text, zone)
 }

@@ -1,0 +1,114 @@
+package repo
+
+import (
+	"maps"
+	"slices"
+
+	"gorm.io/gorm"
+
+	"github.com/usher-go/usher/locking"
+	"github.com/usher-go/usher/models"
+)
+
+// triggeredByBackfill is what Airflow calls the actor that queues the runs of a backfill.
+const triggeredByBackfill = "backfill"
+
+// fill queues the runs of a backfill and writes its dates, which it returns.
+func (r *Repo) fill(tx *gorm.DB, q BackfillRequest, b models.Backfill, plan []planned) ([]models.BackfillDagRun, error) {
+	dates := places(plan, b.ID)
+	var made, again []models.DagRun
+	var empty []*models.BackfillDagRun // the dates of the new runs
+	for i, p := range plan {
+		switch {
+		case p.run.ID != 0:
+			again = append(again, p.run)
+		case p.reason == "":
+			made = append(made, newRun(b, p.Interval))
+			empty = append(empty, &dates[i])
+		}
+	}
+	m := r.meter(len(made) + len(again) + len(dates))
+	if err := r.insert(tx, made, m); err != nil {
+		return nil, err
+	}
+	for i := range made {
+		empty[i].DagRunID = &made[i].ID
+	}
+	if err := queueAgain(tx, again, b.CreatedAt, joining(b), m); err != nil {
+		return nil, err
+	}
+	for some := range slices.Chunk(dates, insertBatch) {
+		if err := tx.Create(some).Error; err != nil {
+			return nil, err
+		}
+		m.add(len(some))
+	}
+	return dates, r.readPlaces(tx, dates)
+}
+
+// newRun is the run that a backfill makes for a date.
+func newRun(b models.Backfill, i Interval) models.DagRun {
+	return fresh(models.DagRun{
+		DagID: b.DagID, RunType: models.BackfillRun, LogicalDate: models.At(i.Start), RunAfter: models.At(i.End),
+		DataIntervalStart: models.At(i.Start), DataIntervalEnd: models.At(i.End), BackfillID: &b.ID,
+		Conf: b.DagRunConf, TriggeredBy: triggeredByBackfill, TriggeringUserName: b.TriggeringUserName,
+	}, b.CreatedAt)
+}
+
+// joining are the changes to a run that exists and joins a backfill. Its configuration stays
+// unless the backfill has one.
+func joining(b models.Backfill) map[string]any {
+	changes := map[string]any{"backfill_id": b.ID, "run_type": models.BackfillRun, "triggered_by": triggeredByBackfill}
+	if b.DagRunConf != nil {
+		changes["conf"] = b.DagRunConf
+	}
+	return changes
+}
+
+// queueAgain makes the next attempt of runs that have ended, with some further changes. Each
+// must be as it was read, or the transaction begins anew.
+func queueAgain(tx *gorm.DB, runs []models.DagRun, now models.Time, also map[string]any, m *meter) error {
+	type attempt struct {
+		state models.State
+		clear int
+	}
+	var attempts []attempt
+	ids := map[attempt][]int64{}
+	for _, run := range runs {
+		a := attempt{run.State, run.ClearNumber}
+		if ids[a] == nil {
+			attempts = append(attempts, a)
+		}
+		ids[a] = append(ids[a], run.ID)
+	}
+	for _, a := range attempts {
+		for some := range slices.Chunk(ids[a], insertBatch) {
+			changes := maps.Clone(also)
+			maps.Copy(changes, map[string]any{
+				"state": models.Queued, "queued_at": now, "start_date": nil, "end_date": nil, "clear_number": a.clear + 1, "updated_at": now,
+			})
+			queued := tx.Model(&models.DagRun{}).Where("id IN ? AND clear_number = ? AND COALESCE(state, '') = ?", pad(some), a.clear, a.state).UpdateColumns(changes)
+			if queued.Error != nil {
+				return queued.Error
+			}
+			if queued.RowsAffected != int64(len(some)) {
+				return locking.ErrChanged
+			}
+			m.add(len(some))
+		}
+	}
+	return nil
+}
+
+// readPlaces reads the ids of a backfill's dates, where GORM could only guess them.
+func (r *Repo) readPlaces(tx *gorm.DB, dates []models.BackfillDagRun) error {
+	if server := locking.Found(r.db); server == nil || !server.GuessesKeys() {
+		return nil
+	}
+	var ids []int64
+	err := tx.Model(&models.BackfillDagRun{}).Where("backfill_id = ?", dates[0].BackfillID).Order("sort_ordinal").Pluck("id", &ids).Error
+	for i, id := range ids {
+		dates[i].ID = id
+	}
+	return err
+}

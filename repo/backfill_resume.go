@@ -1,0 +1,75 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+
+	"gorm.io/gorm"
+
+	"github.com/usher-go/usher/locking"
+	"github.com/usher-go/usher/models"
+)
+
+// ResumeBackfill makes a backfill that has ended, or was cancelled, active and unpaused again,
+// and queues its failed runs again, each as its next attempt. It returns the backfill and those
+// runs, as they are then. The gates of the DAG and of the backfill are held meanwhile, and
+// waited for.
+//
+// It returns [ErrBackfillNotFound], [ErrNotEnded], [ErrBackfillActive] when another backfill
+// has begun since, or [ErrNoneFailed].
+func (r *Repo) ResumeBackfill(ctx context.Context, id int64) (models.Backfill, []models.DagRun, error) {
+	before, err := r.Backfill(ctx, id)
+	if err != nil {
+		return before, nil, err
+	}
+	gate := Gate{BackfillGate, before.DagID, id}
+	type resumed struct {
+		models.Backfill
+		runs []models.DagRun
+	}
+	done, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (done resumed, err error) {
+		if _, err := r.hold(tx, []Gate{{DagGate, before.DagID, 0}, gate}, waiting); err != nil {
+			return done, err
+		}
+		done.Backfill, done.runs, err = r.resume(tx, id)
+		return done, err
+	})
+	if err == nil {
+		r.ring.free(gate) // where runs wait
+	}
+	return done.Backfill, done.runs, r.explain("resume backfill", err)
+}
+
+// resume is the transaction, after the hold.
+func (r *Repo) resume(tx *gorm.DB, id int64) (b models.Backfill, runs []models.DagRun, err error) {
+	if err := tx.Where("id = ?", id).Take(&b).Error; err != nil {
+		return b, nil, notFound(err, ErrBackfillNotFound, id)
+	}
+	if b.CompletedAt.IsZero() {
+		return b, nil, fmt.Errorf("%w: backfill %d of DAG %s", ErrNotEnded, b.ID, b.DagID)
+	}
+	if err := r.mustBeFree(tx, b.DagID, b.FromDate, b.ToDate, b.ID); err != nil {
+		return b, nil, err
+	}
+	now, err := r.read(tx)
+	if err != nil {
+		return b, nil, err
+	}
+	err = tx.Where("state = 'failed' AND backfill_id = ? AND dag_id = ?", b.ID, b.DagID).Order("id").Find(&runs).Error
+	if err == nil && len(runs) == 0 {
+		err = fmt.Errorf("%w: backfill %d of DAG %s", ErrNoneFailed, b.ID, b.DagID)
+	}
+	if err == nil {
+		err = queueAgain(tx, runs, now, nil, r.meter(len(runs)))
+	}
+	if err != nil {
+		return b, nil, err
+	}
+	for i := range runs {
+		runs[i].SetState(models.Queued, now)
+		runs[i].ClearNumber++
+		runs[i].UpdatedAt = now
+	}
+	b.CompletedAt, b.IsPaused, b.UpdatedAt = models.Time{}, false, now
+	return b, runs, tx.Model(&b).Select("is_paused", "completed_at", "updated_at").UpdateColumns(&b).Error
+}
