@@ -56,7 +56,7 @@ func (c clock) everyShown(from time.Time) iter.Seq[time.Time] {
 	return func(yield func(time.Time) bool) {
 		for {
 			offset := offsetOf(from, c.zone)
-			_, change := from.In(c.zone).ZoneBounds()
+			change := changeAfter(from, c.zone)
 			never := true
 			for shown := range c.shown(from.UTC().Add(offset)) {
 				at := shown.Add(-offset)
@@ -131,12 +131,23 @@ func instant(shown time.Time, zone *time.Location) (at time.Time, exists bool) {
 	if at.Add(offset).After(shown) {
 		return at.UTC(), false
 	}
-	if _, change := at.ZoneBounds(); !change.IsZero() {
+	if change := changeAfter(at, zone); !change.IsZero() {
 		if second := shown.Add(-offsetOf(change, zone)); !second.Before(change) {
 			return second, true
 		}
 	}
 	return at.UTC(), true
+}
+
+// changeAfter is when the zone's clocks are changed next, or a time at which they could have
+// been; the zero time if they never are. On 31 December of leap years to come, Go says that
+// the period has ended before it began, so it is asked again for a later time.
+func changeAfter(at time.Time, zone *time.Location) time.Time {
+	for later := at; ; later = later.Add(time.Hour) {
+		if _, change := later.In(zone).ZoneBounds(); change.IsZero() || change.After(at) {
+			return change
+		}
+	}
 }
 
 // offsetOf is what the clocks of a zone are ahead of UTC at an instant.
