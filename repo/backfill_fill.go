@@ -83,10 +83,10 @@ func queueAgain(tx *gorm.DB, runs []models.DagRun, now models.Time, also map[str
 	}
 	for _, a := range attempts {
 		for some := range slices.Chunk(ids[a], insertBatch) {
-			changes := maps.Clone(also)
-			maps.Copy(changes, map[string]any{
+			changes := map[string]any{
 				"state": models.Queued, "queued_at": now, "start_date": nil, "end_date": nil, "clear_number": a.clear + 1, "updated_at": now,
-			})
+			}
+			maps.Copy(changes, also)
 			queued := tx.Model(&models.DagRun{}).Where("id IN ? AND clear_number = ? AND COALESCE(state, '') = ?", pad(some), a.clear, a.state).UpdateColumns(changes)
 			if queued.Error != nil {
 				return queued.Error
