@@ -496,4 +496,3 @@ var backfillResumption = []testCase{
 		require.Equal(w, models.At(day(1)), runs[0].LogicalDate)
 	}},
 }
-

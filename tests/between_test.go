@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,22 +16,31 @@ import (
 // transaction, the first time. The number of statements comes out in count.
 func (w *world) interrupted(n int, do func(), count *int) *repo.Repo {
 	db := w.d.Open(w)
-	before := func(tx *gorm.DB) {
-		if _, ok := tx.Statement.ConnPool.(gorm.TxCommitter); !ok {
-			return
-		}
+	require.NoError(w, beforeEach(db, func(*gorm.DB) {
 		if *count++; *count == n {
 			do()
 		}
-	}
-	c := db.Callback()
-	require.NoError(w, c.Query().Before("*").Register("test:between", before))
-	require.NoError(w, c.Row().Before("*").Register("test:between", before))
-	require.NoError(w, c.Raw().Before("*").Register("test:between", before))
-	require.NoError(w, c.Update().Before("*").Register("test:between", before))
+	}))
 	r, err := repo.New(db)
 	require.NoError(w, err)
 	return r
+}
+
+// beforeEach does something before each statement of transactions.
+func beforeEach(db *gorm.DB, do func(tx *gorm.DB)) error {
+	before := func(tx *gorm.DB) {
+		if _, ok := tx.Statement.ConnPool.(gorm.TxCommitter); ok {
+			do(tx)
+		}
+	}
+	c := db.Callback()
+	return errors.Join(
+		c.Query().Before("*").Register("test:between", before),
+		c.Row().Before("*").Register("test:between", before),
+		c.Raw().Before("*").Register("test:between", before),
+		c.Update().Before("*").Register("test:between", before),
+		c.Create().Before("*").Register("test:between", before),
+	)
 }
 
 // inTheMiddle lets something happen in the middle of a pass, at every point of it in turn: at

@@ -27,6 +27,7 @@ type work struct {
 	DSN, Driver      string
 	Migrate          bool
 	DefaultIsolation bool
+	KilledBefore     int // a creator of a backfill, killed before this statement of it
 }
 
 const workVariable = "USHER_TEST_WORK"
@@ -60,6 +61,9 @@ func do(text string) error {
 	}
 	if job.Migrate {
 		return r.Migrate(ctx)
+	}
+	if job.KilledBefore > 0 {
+		return createAndDie(ctx, db, r, job.KilledBefore)
 	}
 	scheduler := exercise.Scheduler{
 		Repo: r, Counter: exercise.NewRemote(os.Stdout, os.Stdin), Admit: r.Admit, Work: workTime, Final: models.Success,
