@@ -54,6 +54,7 @@ func conform(t *testing.T, database func(*testing.T) testdb.Database) {
 		"no tables":              noTables,
 		"refusals":               refusals,
 		"backfills":              backfills,
+		"create backfills":       createBackfills,
 	} {
 		t.Run(name, func(t *testing.T) { check(t, database(t)) })
 	}
