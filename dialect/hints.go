@@ -39,3 +39,12 @@ func (s *Server) GuessesKeys() bool {
 	}
 	return false
 }
+
+// Patience are the statements that read how long a connection waits for the writer, in
+// milliseconds, and that set it, with %d for the number. Engines with row locks have none.
+func (s *Server) Patience() (read, set string) {
+	if _, ok := s.Dialect.(sqlite); ok {
+		return "PRAGMA busy_timeout", "PRAGMA busy_timeout = %d"
+	}
+	return "", ""
+}

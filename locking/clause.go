@@ -79,8 +79,14 @@ func (p *Plugin) clause(server *dialect.Server, lock dialect.Lock) (clause.Locki
 
 // becomeWriter takes the engine's one writer lock, by an update of no row.
 func becomeWriter(tx *gorm.DB, table any) error {
-	return tx.Exec("DELETE FROM ? WHERE 1 = 0", table).Error
+	return tx.Exec(noRowOf+"?"+noRow, table).Error
 }
+
+// noRowOf and noRow, around a table, are a write that changes nothing.
+const (
+	noRowOf = "DELETE FROM "
+	noRow   = " WHERE 1 = 0"
+)
 
 // tableOf is the table of a query, with its alias when [gorm.DB.Table] gave it one.
 func tableOf(stmt *gorm.Statement) any {

@@ -1,0 +1,106 @@
+package locking
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/usher-go/usher/dialect"
+)
+
+// Held tells which of the rows with the given keys somebody else holds at this moment, and
+// waits for nobody. It tries to hold them itself and lets go at once, so a pass that comes at
+// that very moment passes over them. Call it outside a transaction.
+//
+// Where there is one writer, everything is held while somebody writes, whether the rows exist
+// or not. It is not known, and none are returned, on engines that only have a lock that waits,
+// and when this user, or this server, may not lock.
+func Held[K any](ctx context.Context, db *gorm.DB, rows Rows, keys []K) ([]K, error) {
+	p, err := plugin(db)
+	if err != nil || len(keys) == 0 {
+		return nil, err
+	}
+	if inTransaction(db) {
+		return nil, ErrNested
+	}
+	server, err := p.detect(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	var held []K
+	switch {
+	case server.Strategy == dialect.SingleWriter:
+		var writing bool
+		if writing, err = somebodyWrites(ctx, db, server, rows.Model); writing {
+			held = keys
+		}
+	case server.Strategy.Lock == dialect.SkipLocked:
+		held, err = once(ctx, db, p, server, func(tx *gorm.DB) ([]K, error) { return passedOver(tx, rows, keys) })
+	}
+	if class := server.Class(err); err != nil && (class == dialect.Denied || class == dialect.ReadOnly) {
+		return nil, nil
+	}
+	return held, err
+}
+
+// passedOver are the rows that exist and that a hold has passed over.
+func passedOver[K any](tx *gorm.DB, rows Rows, keys []K) (missed []K, err error) {
+	free, err := Hold(tx, Rows{Model: rows.Model}, keys)
+	if err != nil {
+		return nil, err
+	}
+	table := &gorm.Statement{DB: tx}
+	if err := table.Parse(rows.Model); err != nil {
+		return nil, fmt.Errorf("look for held rows: %w", err)
+	}
+	key := clause.Column{Name: table.Schema.PrioritizedPrimaryField.DBName}
+	query := tx.Model(rows.Model).Clauses(among(key, keys))
+	if len(free) > 0 {
+		query = query.Not(among(key, free).Exprs[0])
+	}
+	return missed, query.Order(clause.OrderByColumn{Column: key}).Pluck(key.Name, &missed).Error
+}
+
+// somebodyWrites tries to become the one writer, on a connection that does not wait for it
+// meanwhile. The statement is no transaction, so the lock is gone with it. Once the connection
+// is there it runs to its end, whatever becomes of ctx: the connection must be as it was.
+func somebodyWrites(ctx context.Context, db *gorm.DB, server *dialect.Server, model any) (writing bool, err error) {
+	read, set := server.Patience()
+	table := &gorm.Statement{DB: db.Session(&gorm.Session{NewDB: true})}
+	if err := table.Parse(model); err != nil || read == "" {
+		return false, err
+	}
+	pool, err := db.DB()
+	if err != nil {
+		return false, err
+	}
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = conn.Close() }() // it only goes back to the pool
+	ctx = context.WithoutCancel(ctx)
+	var patience int
+	if err := conn.QueryRowContext(ctx, read).Scan(&patience); err != nil {
+		return false, err
+	}
+	if _, err = conn.ExecContext(ctx, fmt.Sprintf(set, 0)); err == nil {
+		_, err = conn.ExecContext(ctx, noRowOf+table.Quote(clause.Table{Name: table.Table})+noRow)
+	}
+	if _, restored := conn.ExecContext(ctx, fmt.Sprintf(set, patience)); restored != nil {
+		discard(conn)
+	}
+	if server.Class(err) == dialect.Busy {
+		return true, nil
+	}
+	return false, err
+}
+
+// discard keeps a connection from being used again.
+func discard(conn *sql.Conn) {
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // which is how database/sql is told
+}
