@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 
@@ -29,6 +30,14 @@ type Gate struct {
 	BackfillID int64 `json:"backfill_id"`
 }
 
+// String names the gate for people.
+func (g Gate) String() string {
+	if g.Kind == BackfillGate {
+		return fmt.Sprintf("backfill %d of DAG %s", g.BackfillID, g.DagID)
+	}
+	return "DAG " + g.DagID
+}
+
 // GateOf is the gate that a run goes through: its backfill's, or else its DAG's.
 func GateOf(run models.DagRun) Gate {
 	if run.BackfillID != nil {
@@ -47,13 +56,15 @@ type kind struct {
 	model any
 	key   func(Gate) any
 	start any // comes before every key
-	hold  func(tx *gorm.DB, gates []Gate, take taking) ([]Gate, error)
+	rows
 
 	names   string           // the columns of a Gate, in order
 	from    string           // the gate's row
 	column  string           // its key
 	limit   string           // how many runs may run
-	admits  string           // whether runs may start at all
+	needs   []obstacle       // rows without which there is no gate: a condition over r
+	bars    []obstacle       // what keeps every run out, whatever the limit: conditions over g
+	admits  string           // that none of the bars is there, so runs may start
 	listed  string           // whether the gate is of interest without runs
 	runs    string           // which runs are the gate's
 	queues  []string         // the due runs in the gate's order: when a queue is short, the next is read
@@ -62,18 +73,22 @@ type kind struct {
 
 // kinds lists the kinds of gate in the order in which a pass takes them.
 func kinds(maxActiveRuns int) []kind {
-	return []kind{
+	all := []kind{
 		{
 			kind:   DagGate,
 			model:  &models.Dag{},
 			key:    func(g Gate) any { return g.DagID },
 			start:  "",
-			hold:   holder(&models.Dag{}, func(g Gate) string { return g.DagID }),
+			rows:   gateRows[string]{locking.Rows{Model: &models.Dag{}, Fence: "fence"}, func(g Gate) string { return g.DagID }},
 			names:  "'dag' AS kind, g.dag_id AS dag_id, 0 AS backfill_id",
 			from:   "{dag} g",
 			column: "g.dag_id",
 			limit:  "COALESCE(g.max_active_runs, " + strconv.Itoa(maxActiveRuns) + ")",
-			admits: "NOT g.is_paused AND NOT g.is_stale",
+			needs:  []obstacle{noDag},
+			bars: []obstacle{
+				{DagPaused, "g.is_paused", "DAG {dag} is paused"},
+				{DagStale, "g.is_stale", "DAG {dag} is stale: its definition is gone"},
+			},
 			listed: "1 = 1",
 			runs:   "r.backfill_id IS NULL AND r.dag_id = g.dag_id",
 			queues: []string{`SELECT r.id AS id FROM {dag_run} r{by index}
@@ -86,12 +101,20 @@ func kinds(maxActiveRuns int) []kind {
 			model:  &models.Backfill{},
 			key:    func(g Gate) any { return g.BackfillID },
 			start:  0,
-			hold:   holder(&models.Backfill{}, func(g Gate) int64 { return g.BackfillID }),
+			rows:   gateRows[int64]{locking.Rows{Model: &models.Backfill{}, Fence: "fence"}, func(g Gate) int64 { return g.BackfillID }},
 			names:  "'backfill' AS kind, g.dag_id AS dag_id, g.id AS backfill_id",
 			from:   "{backfill} g JOIN {dag} d ON d.dag_id = g.dag_id",
 			column: "g.id",
 			limit:  "g.max_active_runs",
-			admits: "NOT d.is_paused AND NOT d.is_stale AND (NOT g.is_paused OR g.completed_at IS NOT NULL)",
+			needs: []obstacle{
+				noDag,
+				{BackfillMissing, "(SELECT 1 FROM {backfill} b WHERE b.id = r.backfill_id AND b.dag_id = r.dag_id) IS NULL", "there is no backfill {backfill} of DAG {dag}"},
+			},
+			bars: []obstacle{
+				{DagPaused, "d.is_paused", "DAG {dag} is paused"},
+				{DagStale, "d.is_stale", "DAG {dag} is stale: its definition is gone"},
+				{BackfillPaused, "g.is_paused AND g.completed_at IS NULL", "backfill {backfill} is paused"},
+			},
 			listed: "g.completed_at IS NULL",
 			runs:   "r.backfill_id = g.id AND r.dag_id = g.dag_id",
 			// The first queue walks the backfill's order and looks at each run by its key, for which
@@ -109,6 +132,10 @@ func kinds(maxActiveRuns int) []kind {
 			binding: func(g Gate) []any { return []any{g.BackfillID, g.DagID} },
 		},
 	}
+	for i, k := range all {
+		all[i].admits = absent(k.bars)
+	}
+	return all
 }
 
 // taking is how gates are taken that somebody else holds: passed over, or waited for.
@@ -119,26 +146,41 @@ const (
 	waiting     taking = true
 )
 
-// holder makes the function that holds gates of a kind whose key has type K.
-func holder[K comparable](model any, key func(Gate) K) func(*gorm.DB, []Gate, taking) ([]Gate, error) {
-	rows := locking.Rows{Model: model, Fence: "fence"}
-	return func(tx *gorm.DB, gates []Gate, take taking) (held []Gate, err error) {
-		var keys []K
-		named := map[K]Gate{}
-		for _, g := range gates {
-			keys = append(keys, key(g))
-			named[key(g)] = g
-		}
-		if take == waiting {
-			keys, err = locking.Await(tx, rows, keys)
-		} else {
-			keys, err = locking.Hold(tx, rows, keys)
-		}
-		for _, k := range keys {
-			held = append(held, named[k])
-		}
-		return held, err
+// rows are the rows of a kind of gate.
+type rows interface {
+	// hold takes gates of the kind, in the order of their keys, and returns those taken.
+	hold(tx *gorm.DB, gates []Gate, take taking) ([]Gate, error)
+	// held tells whether somebody else holds the gate at this moment.
+	held(ctx context.Context, db *gorm.DB, g Gate) (bool, error)
+}
+
+// gateRows are rows whose key has type K.
+type gateRows[K comparable] struct {
+	locking.Rows
+	key func(Gate) K
+}
+
+func (r gateRows[K]) hold(tx *gorm.DB, gates []Gate, take taking) (held []Gate, err error) {
+	var keys []K
+	named := map[K]Gate{}
+	for _, g := range gates {
+		keys = append(keys, r.key(g))
+		named[r.key(g)] = g
 	}
+	if take == waiting {
+		keys, err = locking.Await(tx, r.Rows, keys)
+	} else {
+		keys, err = locking.Hold(tx, r.Rows, keys)
+	}
+	for _, k := range keys {
+		held = append(held, named[k])
+	}
+	return held, err
+}
+
+func (r gateRows[K]) held(ctx context.Context, db *gorm.DB, g Gate) (bool, error) {
+	keys, err := locking.Held(ctx, db, r.Rows, []K{r.key(g)})
+	return len(keys) > 0, err
 }
 
 // running counts the gate's running runs. Running runs are few and have an index, so they are
