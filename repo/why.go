@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/usher-go/usher/models"
 )
@@ -139,7 +140,7 @@ func (r *Repo) why(ctx context.Context, run models.DagRun) (e Explanation, settl
 func (r *Repo) whyAtGate(ctx context.Context, k kind, e *Explanation, now models.Time) (settled bool, err error) {
 	room := *e.MaxActiveRuns - e.Running
 	if room <= 0 {
-		full := Reason{Kind: GateFull, Text: fmt.Sprintf("the gate of %s is full: %d runs are running, and %d may", e.Gate, e.Running, *e.MaxActiveRuns)}
+		full := Reason{Kind: GateFull, Text: fmt.Sprintf("the gate of %s is full: %d of %d slots are taken", e.Gate, e.Running, *e.MaxActiveRuns)}
 		if full.Holders, err = r.holders(ctx, k, e.Gate); err != nil {
 			return false, err
 		}
@@ -174,11 +175,11 @@ func (r *Repo) ahead(ctx context.Context, g Gate, run models.DagRun, now models.
 }
 
 func behind(ahead int) Reason {
-	reason := Reason{Kind: Behind, Ahead: ahead, Text: fmt.Sprintf("%d due runs come before it in the gate's order", ahead)}
-	if reason.AheadOrMore = ahead >= maxAhead; reason.AheadOrMore {
-		reason.Text = "at least " + reason.Text
+	number := strconv.Itoa(ahead)
+	if ahead >= maxAhead {
+		number = "at least " + number
 	}
-	return reason
+	return Reason{Kind: Behind, Ahead: ahead, AheadOrMore: ahead >= maxAhead, Text: "due runs that come before it in the gate's order: " + number}
 }
 
 // holders are the runs that hold the gate's slots.

@@ -140,6 +140,7 @@ var commands = [][]string{
 	{"admit"},
 	{"admit", "--watch"},
 	{"status"},
+	{"why", "etl", "r_2"},
 }
 
 func TestWrongDSN(t *testing.T) {

@@ -95,6 +95,7 @@ func userWhoReads(t *testing.T, d testdb.Database, sql roles) {
 	before := contents(t, d)
 	require.Len(t, objects(t, dsn, "run", "list"), 2)
 	require.Len(t, objects(t, dsn, "status"), 1)
+	require.Len(t, objects(t, dsn, "why", "etl", "r_2"), 1)
 	for _, args := range [][]string{
 		{"dag", "set", "etl", "--paused"},
 		{"run", "queue", "etl"},
