@@ -91,4 +91,3 @@ func heldPatience(e *engine) {
 	require.NoError(e, err)
 	require.Equal(e, before, patience())
 }
-

@@ -47,7 +47,7 @@ func Ungated(db *gorm.DB, g repo.Gate, limit int) func(context.Context) ([]model
 			}
 			err = mine(tx).Clauses(locking.SkipLocked()).Where("state = ?", models.Queued).Order("id").Limit(limit - int(running)).Find(&runs).Error
 			for i := 0; err == nil && i < len(runs); i++ {
-				err = tx.Model(&models.DagRun{}).Where("id = ?", runs[i].ID).UpdateColumn("state", models.Running).Error
+				err = tx.Model(&models.DagRun{}).Where("id = ?", runs[i].ID).UpdateColumns(map[string]any{"state": models.Running, "start_date": gorm.Expr(server.Now())}).Error
 			}
 			return runs, err
 		})
