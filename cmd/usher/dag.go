@@ -9,7 +9,9 @@ import (
 )
 
 func (a *app) dag() *cobra.Command {
-	return group("dag", "Set and list DAGs and their limits", a.dagSet(), a.dagList())
+	return group("dag", "Set, pause and list DAGs and their limits", a.dagSet(), a.dagList(),
+		a.dagPause("pause", "Keep a DAG's queued runs queued, those of its backfills too; those that run go on", true),
+		a.dagPause("unpause", "Let a DAG's queued runs start again", false))
 }
 
 func (a *app) dagSet() *cobra.Command {
@@ -59,6 +61,30 @@ that the new settings forbid; runs that are running go on.`,
 		return a.showDags([]models.Dag{dag})
 	}
 	return c
+}
+
+// dagPause is a command that pauses a DAG, which must exist, or lets it go on.
+func (a *app) dagPause(name, short string, paused bool) *cobra.Command {
+	return &cobra.Command{
+		Use:   name + " DAG",
+		Short: short,
+		Args:  takes("DAG"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := a.open()
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			if _, err := s.Dag(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			dag, err := s.SetDag(cmd.Context(), args[0], repo.Paused(paused))
+			if err != nil {
+				return err
+			}
+			return a.showDags([]models.Dag{dag})
+		},
+	}
 }
 
 func (a *app) dagList() *cobra.Command {

@@ -56,6 +56,7 @@ func conform(t *testing.T, database func(*testing.T) testdb.Database) {
 		"backfills":              backfills,
 		"create backfills":       createBackfills,
 		"why":                    why,
+		"audit":                  audit,
 	} {
 		t.Run(name, func(t *testing.T) { check(t, database(t)) })
 	}

@@ -78,6 +78,14 @@ func orNothing[T any](n *T) any {
 	return *n
 }
 
+// idOrNothing is an id that is 0 for none.
+func idOrNothing(id int64) any {
+	if id == 0 {
+		return ""
+	}
+	return id
+}
+
 // isTerminal reports whether w is a device that shows text as it comes.
 func isTerminal(w any) bool {
 	file, ok := w.(*os.File)

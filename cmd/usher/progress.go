@@ -47,3 +47,20 @@ func (a *app) progress(doing string) (report func(done, total int), end func(err
 		drawing.Wait()
 	}
 }
+
+// lateProgress is progress for work whose total is known once it has begun. There is nothing
+// to call in the course of it when nobody watches, since the total has to be counted.
+func (a *app) lateProgress(doing string) (report func(done, total int), end func(error)) {
+	end = func(error) {}
+	if !isTerminal(a.stderr) {
+		return nil, end
+	}
+	var draw func(done, total int)
+	report = func(done, total int) {
+		if draw == nil {
+			draw, end = a.progress(doing, total)
+		}
+		draw(done, total)
+	}
+	return report, func(err error) { end(err) }
+}

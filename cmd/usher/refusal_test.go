@@ -58,7 +58,12 @@ func refusals(t *testing.T, d testdb.Database) {
 		{[]string{"dag", "set", long}, 2, "250 is the most"},
 		{[]string{"dag", "set", "a\xff"}, 2, "UTF-8"},
 		{[]string{"dag", "set"}, 2, "give DAG"},
-		{[]string{"dag"}, 2, "list, set"},
+		{[]string{"dag"}, 2, "list, pause, set, unpause"},
+		{[]string{"dag", "pause", "nothing"}, 3, "usher dag list"},
+		{[]string{"dag", "unpause", "nothing"}, 3, "usher dag list"},
+		{[]string{"dag", "pause"}, 2, "give DAG"},
+		{[]string{"audit", "--dag", "nothing"}, 3, "usher dag list"},
+		{[]string{"audit", "etl"}, 2, "no arguments"},
 		{[]string{"dag", "sett"}, 2, "did you mean set"},
 		{[]string{"dag", "list", "everything"}, 2, "no arguments"},
 		{[]string{"run", "queue", ""}, 2, "DAG id: it is empty"},
@@ -141,6 +146,8 @@ var commands = [][]string{
 	{"admit", "--watch"},
 	{"status"},
 	{"why", "etl", "r_2"},
+	{"audit"},
+	{"dag", "pause", "etl"},
 }
 
 func TestWrongDSN(t *testing.T) {

@@ -26,11 +26,7 @@ or have runs. A gate that admits nothing is paused or stale. Queued counts runs 
 			}
 			header := table.Row{"kind", "dag_id", "backfill_id", "max_active_runs", "running", "queued", "admits"}
 			return show(a, gates, header, func(g repo.GateStatus) table.Row {
-				var backfill any = ""
-				if g.BackfillID != 0 {
-					backfill = g.BackfillID
-				}
-				return table.Row{g.Kind, clean(g.DagID), backfill, g.MaxActiveRuns, g.Running, g.Queued, g.Admits}
+				return table.Row{g.Kind, clean(g.DagID), idOrNothing(g.BackfillID), g.MaxActiveRuns, g.Running, g.Queued, g.Admits}
 			})
 		},
 	}

@@ -34,7 +34,10 @@ func workflow(t *testing.T, d testdb.Database) {
 	require.Equal(t, 0, held.status)
 	require.Empty(t, held.stdout, "the DAG is paused")
 	require.Contains(t, held.stderr, "no run was started")
-	done(t, d.DSN, "dag", "set", "etl", "--paused=false")
+	require.Equal(t, []any{false}, values(objects(t, d.DSN, "dag", "unpause", "etl"), "is_paused"))
+	require.Equal(t, []any{true}, values(objects(t, d.DSN, "dag", "pause", "etl"), "is_paused"))
+	require.Empty(t, objects(t, d.DSN, "admit"))
+	done(t, d.DSN, "dag", "unpause", "etl")
 	require.Equal(t, []any{"r_1", "r_2"}, values(objects(t, d.DSN, "admit"), "run_id"))
 
 	ended := objects(t, d.DSN, "run", "finish", "etl", "r_1", "--state", "failed")
