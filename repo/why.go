@@ -92,7 +92,7 @@ type facts struct {
 // facts reads them: the run is r, as in the conditions of the kinds. When the gate has no
 // row, it reads which of the rows that make it are missing.
 func (r *Repo) facts(ctx context.Context, k kind, run models.DagRun) (f facts, err error) {
-	clock, err := r.clockColumn(ctx)
+	_, clock, err := r.now(ctx)
 	if err != nil {
 		return f, err
 	}
@@ -149,7 +149,7 @@ func (r *Repo) whyAtGate(ctx context.Context, k kind, e *Explanation, now models
 	settled = true
 	if !e.Run.RunAfter.After(now.Time) {
 		var ahead int
-		if ahead, settled, err = r.ahead(ctx, e.Gate, e.Run, now); err != nil {
+		if ahead, settled, err = r.ahead(ctx, e.Gate, e.Run); err != nil {
 			return false, err
 		}
 		if ahead > 0 && ahead >= room {
@@ -165,8 +165,8 @@ func (r *Repo) whyAtGate(ctx context.Context, k kind, e *Explanation, now models
 
 // ahead counts the due runs before the run, as far as it looks. It asks as a pass does, so
 // that the order is the one in which runs start.
-func (r *Repo) ahead(ctx context.Context, g Gate, run models.DagRun, now models.Time) (ahead int, found bool, err error) {
-	line, err := r.nextQueued(r.db.WithContext(ctx), []openGate{{Gate: g, Slots: maxAhead}}, now)
+func (r *Repo) ahead(ctx context.Context, g Gate, run models.DagRun) (ahead int, found bool, err error) {
+	line, _, err := r.nextQueued(r.db.WithContext(ctx), []openGate{{Gate: g, Slots: maxAhead}})
 	place := slices.Index(line, run.ID)
 	if place < 0 {
 		return len(line), len(line) == maxAhead, err
