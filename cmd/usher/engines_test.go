@@ -55,6 +55,7 @@ func conform(t *testing.T, database func(*testing.T) testdb.Database) {
 		"refusals":               refusals,
 		"backfills":              backfills,
 		"create backfills":       createBackfills,
+		"clear many":             clearMany,
 		"why":                    why,
 		"audit":                  audit,
 	} {

@@ -134,9 +134,14 @@ func (a *app) enqueue(cmd *cobra.Command, runs []models.DagRun) error {
 	if len(stored) > 1 {
 		a.say("queued %d runs of DAG %s", len(stored), clean(stored[0].DagID))
 	}
-	if len(stored) > shownRuns && !a.json {
+	return a.showFirst(stored)
+}
+
+// showFirst shows runs, or the first of them when there are many and people read it.
+func (a *app) showFirst(runs []models.DagRun) error {
+	if len(runs) > shownRuns && !a.json {
 		a.say("the first %d are shown; --json prints all", shownRuns)
-		stored = stored[:shownRuns]
+		runs = runs[:shownRuns]
 	}
-	return a.showRuns(stored)
+	return a.showRuns(runs)
 }

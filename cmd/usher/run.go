@@ -35,21 +35,6 @@ func (a *app) runFinish() *cobra.Command {
 	return c
 }
 
-func (a *app) runClear() *cobra.Command {
-	return &cobra.Command{
-		Use:   "clear DAG RUN",
-		Short: "Queue a run again, as its next attempt",
-		Long: `Queue a run again, whatever its state, as its next attempt: clear_number grows by one, and whoever
-still executes the old attempt can no longer finish the run. A run that is queued is queued as of now.`,
-		Args: takes("DAG", "RUN"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.change(cmd, args, func(r *repo.Repo, run models.DagRun) (models.DagRun, error) {
-				return r.Clear(cmd.Context(), run)
-			})
-		},
-	}
-}
-
 // change finds the run that the arguments name, makes a change to it, and shows what became of it.
 func (a *app) change(cmd *cobra.Command, args []string, do func(*repo.Repo, models.DagRun) (models.DagRun, error)) error {
 	s, err := a.open()
