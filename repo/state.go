@@ -87,7 +87,7 @@ func (r *Repo) change(ctx context.Context, run models.DagRun, to models.State) (
 			if gate[0] != GateOf(found) {
 				return run, locking.ErrChanged // it has gone to another gate since
 			}
-			if err := r.mustLetIn(tx, GateOf(found)); err != nil {
+			if err := r.mustLetIn(tx, found); err != nil {
 				return run, err
 			}
 		}
@@ -118,16 +118,16 @@ func current(tx *gorm.DB, run models.DagRun) (found models.DagRun, err error) {
 		return found, notFound(err, ErrRunNotFound, run.ID)
 	}
 	if found.ClearNumber != run.ClearNumber {
-		return found, fmt.Errorf("%w: %s of DAG %s is at attempt %d, not %d", ErrAttempt, found.RunID, found.DagID, found.ClearNumber, run.ClearNumber)
+		return found, fmt.Errorf("%w: %s of DAG %s is %s at attempt %d, not %d", ErrAttempt, found.RunID, found.DagID, found.State, found.ClearNumber, run.ClearNumber)
 	}
 	return found, nil
 }
 
 // mustLetIn refuses a run when its gate, which is held, has no room for it.
-func (r *Repo) mustLetIn(tx *gorm.DB, g Gate) error {
-	open, err := r.capacity(tx, []Gate{g})
+func (r *Repo) mustLetIn(tx *gorm.DB, run models.DagRun) error {
+	open, err := r.capacity(tx, []Gate{GateOf(run)})
 	if err == nil && len(open) == 0 {
-		err = fmt.Errorf("%w: the gate of DAG %s is full, paused or stale", ErrFull, g.DagID)
+		err = fmt.Errorf("%w: %s of DAG %s stays %s, since the gate of %s is full, paused or stale", ErrFull, run.RunID, run.DagID, run.State, GateOf(run))
 	}
 	return err
 }

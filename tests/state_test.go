@@ -72,6 +72,7 @@ var stateChanges = []testCase{
 		second := w.queue("d", 1, past.Add(time.Hour), 0)[0]
 		_, err := w.r.SetState(w.ctx, second, models.Running)
 		require.ErrorIs(w, err, repo.ErrFull)
+		require.ErrorContains(w, err, "queued", "the error names the state found")
 		w.running(map[repo.Gate]int{dagGate("d"): 1})
 		_, err = w.r.SetState(w.ctx, run, models.Running)
 		require.NoError(w, err, "it runs already")
@@ -115,6 +116,7 @@ var stateChanges = []testCase{
 		require.NoError(w, err)
 		require.Equal(w, first.ClearNumber+1, cleared.ClearNumber)
 		require.ErrorIs(w, w.r.Finish(w.ctx, first, models.Success), repo.ErrAttempt)
+		require.ErrorContains(w, w.r.Finish(w.ctx, first, models.Success), "queued at attempt 1, not 0", "the error names the state found")
 		_, err = w.r.Clear(w.ctx, first)
 		require.ErrorIs(w, err, repo.ErrAttempt)
 		require.Equal(w, cleared, w.run(first.ID), "an older attempt changes nothing")
