@@ -1,7 +1,6 @@
 package repo
 
 import (
-	"maps"
 	"slices"
 
 	"gorm.io/gorm"
@@ -63,41 +62,6 @@ func joining(b models.Backfill) map[string]any {
 		changes["conf"] = b.DagRunConf
 	}
 	return changes
-}
-
-// queueAgain makes the next attempt of runs that have ended, with some further changes. Each
-// must be as it was read, or the transaction begins anew.
-func queueAgain(tx *gorm.DB, runs []models.DagRun, now models.Time, also map[string]any, m *meter) error {
-	type attempt struct {
-		state models.State
-		clear int
-	}
-	var attempts []attempt
-	ids := map[attempt][]int64{}
-	for _, run := range runs {
-		a := attempt{run.State, run.ClearNumber}
-		if ids[a] == nil {
-			attempts = append(attempts, a)
-		}
-		ids[a] = append(ids[a], run.ID)
-	}
-	for _, a := range attempts {
-		for some := range slices.Chunk(ids[a], insertBatch) {
-			changes := map[string]any{
-				"state": models.Queued, "queued_at": now, "start_date": nil, "end_date": nil, "clear_number": a.clear + 1, "updated_at": now,
-			}
-			maps.Copy(changes, also)
-			queued := tx.Model(&models.DagRun{}).Where("id IN ? AND clear_number = ? AND COALESCE(state, '') = ?", pad(some), a.clear, a.state).UpdateColumns(changes)
-			if queued.Error != nil {
-				return queued.Error
-			}
-			if queued.RowsAffected != int64(len(some)) {
-				return locking.ErrChanged
-			}
-			m.add(len(some))
-		}
-	}
-	return nil
 }
 
 // readPlaces reads the ids of a backfill's dates, where GORM could only guess them.

@@ -65,11 +65,6 @@ func (r *Repo) resume(tx *gorm.DB, id int64) (b models.Backfill, runs []models.D
 	if err != nil {
 		return b, nil, err
 	}
-	for i := range runs {
-		runs[i].SetState(models.Queued, now)
-		runs[i].ClearNumber++
-		runs[i].UpdatedAt = now
-	}
 	b.CompletedAt, b.IsPaused, b.UpdatedAt = models.Time{}, false, now
-	return b, runs, tx.Model(&b).Select("is_paused", "completed_at", "updated_at").UpdateColumns(&b).Error
+	return b, again(runs, now), tx.Model(&b).Select("is_paused", "completed_at", "updated_at").UpdateColumns(&b).Error
 }

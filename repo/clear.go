@@ -1,7 +1,6 @@
 package repo
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -118,17 +117,6 @@ func (r *Repo) found(db *gorm.DB, q ClearQuery, ids []int64) (runs []models.DagR
 	return runs, nil
 }
 
-// again are the runs as the next attempts.
-func again(runs []models.DagRun, now models.Time) []models.DagRun {
-	next := slices.Clone(runs)
-	for i := range next {
-		next[i].SetState(models.Queued, now)
-		next[i].ClearNumber++
-		next[i].UpdatedAt = now
-	}
-	return next
-}
-
 // clearHeld is the transaction: all runs are held, then read, then changed.
 func (r *Repo) clearHeld(tx *gorm.DB, q ClearQuery, ids []int64) ([]models.DagRun, error) {
 	for some := range slices.Chunk(ids, clearBatch) {
@@ -144,35 +132,5 @@ func (r *Repo) clearHeld(tx *gorm.DB, q ClearQuery, ids []int64) ([]models.DagRu
 	if err != nil {
 		return nil, err
 	}
-	return again(runs, now), r.queueAgain(tx, runs, now)
-}
-
-// attempt is what a run must still be when it is changed.
-type attempt struct {
-	state       models.State
-	clearNumber int
-}
-
-// queueAgain writes the change, guarded by what was found, for the runs that have it in common.
-func (r *Repo) queueAgain(tx *gorm.DB, runs []models.DagRun, now models.Time) error {
-	found := map[attempt][]int64{}
-	for _, run := range runs {
-		a := attempt{run.State, run.ClearNumber}
-		found[a] = append(found[a], run.ID)
-	}
-	done := 0
-	for a, ids := range found {
-		for some := range slices.Chunk(ids, clearBatch) {
-			cleared := tx.Model(&models.DagRun{}).Where("id IN ? AND clear_number = ? AND COALESCE(state, '') = ?", pad(some), a.clearNumber, a.state).UpdateColumns(map[string]any{
-				"state": models.Queued, "queued_at": now, "start_date": nil, "end_date": nil, "clear_number": a.clearNumber + 1, "updated_at": now,
-			})
-			if cleared.Error != nil || cleared.RowsAffected != int64(len(some)) {
-				return cmp.Or(cleared.Error, error(locking.ErrChanged))
-			}
-			if done += len(some); r.progress != nil {
-				r.progress(done, len(runs))
-			}
-		}
-	}
-	return nil
+	return again(runs, now), queueAgain(tx, runs, now, nil, r.meter(len(runs)))
 }

@@ -52,8 +52,8 @@ func (w *world) clears(q repo.ClearQuery, want ...models.DagRun) {
 	}
 }
 
-// day is the n-th of the days of daily.
-func day(n int) models.Time { return models.At(past.AddDate(0, 0, n)) }
+// nthDay is the n-th of the days of daily.
+func nthDay(n int) models.Time { return models.At(past.AddDate(0, 0, n)) }
 
 var clearing = []testCase{
 	{"clear a range of logical dates", func(w *world) {
@@ -63,10 +63,10 @@ var clearing = []testCase{
 		runs := w.daily("d", 9, models.Success)
 		undated := w.queue("d", 1, past, 0)[0]
 		require.NoError(w, w.r.Finish(w.ctx, undated, models.Failed))
-		w.clears(repo.ClearQuery{DagID: "d", From: day(2), To: day(3)}, runs[2:4]...)
-		w.clears(repo.ClearQuery{DagID: "d", From: day(7)}, runs[7:]...)
-		w.clears(repo.ClearQuery{DagID: "d", To: day(0)}, runs[0])
-		w.clears(repo.ClearQuery{DagID: "d", From: day(2), To: day(3)})
+		w.clears(repo.ClearQuery{DagID: "d", From: nthDay(2), To: nthDay(3)}, runs[2:4]...)
+		w.clears(repo.ClearQuery{DagID: "d", From: nthDay(7)}, runs[7:]...)
+		w.clears(repo.ClearQuery{DagID: "d", To: nthDay(0)}, runs[0])
+		w.clears(repo.ClearQuery{DagID: "d", From: nthDay(2), To: nthDay(3)})
 		w.clears(repo.ClearQuery{DagID: "d", States: []models.State{models.Failed}}, w.run(undated.ID))
 		w.clears(repo.ClearQuery{DagID: "d"}, slices.Concat(runs[1:2], runs[4:7])...)
 		require.Equal(w, 5, w.total(models.Success))
@@ -86,7 +86,7 @@ var clearing = []testCase{
 		w.dag("d", 3)
 		for err, queries := range map[error][]repo.ClearQuery{
 			repo.ErrInvalid: {
-				{}, {DagID: "d", From: day(1), To: day(0)}, {DagID: "d", States: []models.State{models.Queued}}, {DagID: "d", States: []models.State{"sleeping"}},
+				{}, {DagID: "d", From: nthDay(1), To: nthDay(0)}, {DagID: "d", States: []models.State{models.Queued}}, {DagID: "d", States: []models.State{"sleeping"}},
 			},
 			repo.ErrDagNotFound:      {{DagID: "none"}, {DagID: "none", BackfillID: 4711}},
 			repo.ErrBackfillNotFound: {{DagID: "d", BackfillID: 4711}},

@@ -32,7 +32,7 @@ run that was cleared the history knows only the latest attempt. It works on any 
 		Example: "  usher audit\n  usher audit --dag etl --json",
 		Args:    takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			report, end := a.lateProgress("auditing")
+			report, end := a.progress("auditing")
 			s, err := a.open(repo.WithProgress(report))
 			if err != nil {
 				return err

@@ -103,7 +103,7 @@ func (f clearFlags) query(given func(string) bool, dagID string) (q repo.ClearQu
 
 // clearRuns queues the runs again and shows them, or the first of them.
 func (a *app) clearRuns(cmd *cobra.Command, q repo.ClearQuery) error {
-	report, end := a.lateProgress("clearing")
+	report, end := a.progress("clearing")
 	s, err := a.open(repo.WithProgress(report))
 	if err != nil {
 		return err

@@ -10,10 +10,10 @@ import (
 const manyRows = 5000
 
 // progress draws a bar on stderr for long work, if that is a terminal. It returns what to call
-// in the course of the work, and what to call when it has ended.
+// in the course of the work, nil when nobody watches, and what to call when it has ended.
 func (a *app) progress(doing string) (report func(done, total int), end func(error)) {
 	if !isTerminal(a.stderr) {
-		return func(int, int) {}, func(error) {}
+		return nil, func(error) {}
 	}
 	bar := progress.NewWriter()
 	bar.SetOutputWriter(a.stderr)
@@ -46,21 +46,4 @@ func (a *app) progress(doing string) (report func(done, total int), end func(err
 		}
 		drawing.Wait()
 	}
-}
-
-// lateProgress is progress for work whose total is known once it has begun. There is nothing
-// to call in the course of it when nobody watches, since the total has to be counted.
-func (a *app) lateProgress(doing string) (report func(done, total int), end func(error)) {
-	end = func(error) {}
-	if !isTerminal(a.stderr) {
-		return nil, end
-	}
-	var draw func(done, total int)
-	report = func(done, total int) {
-		if draw == nil {
-			draw, end = a.progress(doing, total)
-		}
-		draw(done, total)
-	}
-	return report, func(err error) { end(err) }
 }
