@@ -70,16 +70,26 @@ func mixed() repo.BackfillRequest {
 	return repo.BackfillRequest{DagID: "d", Schedule: repo.Dates(day(1), day(2), day(3), day(4), day(5)), Reprocess: models.ReprocessFailed}
 }
 
-// createAndDie makes the backfill of mixed, and kills its own process before a statement of it.
+// createAndDie makes the backfill of mixed, and kills its own process before a statement of it;
+// COMMIT counts as one.
 func createAndDie(ctx context.Context, db *gorm.DB, r *repo.Repo, before int) error {
 	n := 0
-	err := beforeEach(db, func(*gorm.DB) {
-		if n++; n == before {
+	dieBefore := func(next int) {
+		if next == before {
 			self, _ := os.FindProcess(os.Getpid())
 			_ = self.Kill()
 			select {}
 		}
-	})
+	}
+	after := func(*gorm.DB) { dieBefore(n + 1) } // what comes next may be COMMIT
+	err := errors.Join(
+		beforeEach(db, func(*gorm.DB) {
+			n++
+			dieBefore(n)
+		}),
+		db.Callback().Create().After("*").Register("test:after", after),
+		db.Callback().Query().After("*").Register("test:after", after),
+	)
 	if err != nil {
 		return err
 	}
@@ -253,7 +263,7 @@ var backfillContests = []testCase{
 		require.NoError(w, err)
 		_, _, err = counted.CreateBackfill(w.ctx, mixed())
 		require.NoError(w, err)
-		for n := 1; n <= statements; n++ {
+		for n := 1; n <= statements+1; n++ { // the last is COMMIT
 			mixture(w)
 			before := w.everything()
 			err := w.spawn(work{KilledBefore: n}, exercise.NewTally()).wait()
@@ -267,7 +277,7 @@ var backfillContests = []testCase{
 			require.Equal(w, []string{"01 already exists", "02 in flight", "03", "04", "05"}, told(dates))
 		}
 		mixture(w)
-		require.NoError(w, w.spawn(work{KilledBefore: statements + 1}, exercise.NewTally()).wait())
+		require.NoError(w, w.spawn(work{KilledBefore: statements + 2}, exercise.NewTally()).wait())
 		active := w.active()
 		require.Len(w, active, 1, "one that lives makes all of it")
 		dates, err := w.r.BackfillDates(w.ctx, active[0].ID)
