@@ -71,6 +71,7 @@ var enqueueing = []testCase{
 		for _, run := range w.queue("d", 5, past, time.Hour) {
 			require.Equal(w, run, w.run(run.ID))
 		}
+		w.create(daily(w, 1, 5)) // which compares as well
 	}},
 	{"all or none", func(w *world) {
 		w.dag("d", 16)
