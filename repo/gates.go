@@ -73,69 +73,74 @@ type kind struct {
 
 // kinds lists the kinds of gate in the order in which a pass takes them.
 func kinds(maxActiveRuns int) []kind {
-	all := []kind{
-		{
-			kind:   DagGate,
-			model:  &models.Dag{},
-			key:    func(g Gate) any { return g.DagID },
-			start:  "",
-			rows:   gateRows[string]{locking.Rows{Model: &models.Dag{}, Fence: "fence"}, func(g Gate) string { return g.DagID }},
-			names:  "'dag' AS kind, g.dag_id AS dag_id, 0 AS backfill_id",
-			from:   "{dag} g",
-			column: "g.dag_id",
-			limit:  "COALESCE(g.max_active_runs, " + strconv.Itoa(maxActiveRuns) + ")",
-			needs:  []obstacle{noDag},
-			bars: []obstacle{
-				{DagPaused, "g.is_paused", "DAG {dag} is paused"},
-				{DagStale, "g.is_stale", "DAG {dag} is stale: its definition is gone"},
-			},
-			listed: "1 = 1",
-			runs:   "r.backfill_id IS NULL AND r.dag_id = g.dag_id",
-			queues: []string{`SELECT r.id AS id FROM {dag_run} r{by index}
-				WHERE r.state = 'queued' AND r.backfill_id IS NULL AND r.dag_id = ? AND r.run_after <= ?
-				ORDER BY {null}r.run_after, r.id LIMIT ?`},
-			binding: func(g Gate) []any { return []any{g.DagID} },
-		},
-		{
-			kind:   BackfillGate,
-			model:  &models.Backfill{},
-			key:    func(g Gate) any { return g.BackfillID },
-			start:  0,
-			rows:   gateRows[int64]{locking.Rows{Model: &models.Backfill{}, Fence: "fence"}, func(g Gate) int64 { return g.BackfillID }},
-			names:  "'backfill' AS kind, g.dag_id AS dag_id, g.id AS backfill_id",
-			from:   "{backfill} g JOIN {dag} d ON d.dag_id = g.dag_id",
-			column: "g.id",
-			limit:  "g.max_active_runs",
-			needs: []obstacle{
-				noDag,
-				{BackfillMissing, "(SELECT 1 FROM {backfill} b WHERE b.id = r.backfill_id AND b.dag_id = r.dag_id) IS NULL", "there is no backfill {backfill} of DAG {dag}"},
-			},
-			bars: []obstacle{
-				{DagPaused, "d.is_paused", "DAG {dag} is paused"},
-				{DagStale, "d.is_stale", "DAG {dag} is stale: its definition is gone"},
-				{BackfillPaused, "g.is_paused AND g.completed_at IS NULL", "backfill {backfill} is paused"},
-			},
-			listed: "g.completed_at IS NULL",
-			runs:   "r.backfill_id = g.id AND r.dag_id = g.dag_id",
-			// The first queue walks the backfill's order and looks at each run by its key, for which
-			// the state is written so that no index serves it. The second has the runs without a place.
-			queues: []string{
-				`SELECT o.dag_run_id AS id FROM {backfill_dag_run} o
-				WHERE o.backfill_id = ? AND (SELECT 1 FROM {dag_run} r WHERE r.id = o.dag_run_id
-					AND COALESCE(r.state, '') = 'queued' AND r.backfill_id = o.backfill_id AND r.dag_id = ? AND r.run_after <= ? LIMIT 1) IS NOT NULL
-				ORDER BY o.sort_ordinal, o.dag_run_id LIMIT ?`,
-				`SELECT r.id AS id FROM {dag_run} r{by index}
-				WHERE r.state = 'queued' AND r.backfill_id = ? AND r.dag_id = ? AND r.run_after <= ?
-					AND (SELECT 1 FROM {backfill_dag_run} o WHERE o.backfill_id = r.backfill_id AND o.dag_run_id = r.id LIMIT 1) IS NULL
-				ORDER BY r.run_after, r.id LIMIT ?`,
-			},
-			binding: func(g Gate) []any { return []any{g.BackfillID, g.DagID} },
-		},
-	}
+	all := []kind{dagKind(maxActiveRuns), backfillKind()}
 	for i, k := range all {
 		all[i].admits = absent(k.bars)
 	}
 	return all
+}
+
+func dagKind(maxActiveRuns int) kind {
+	return kind{
+		kind:   DagGate,
+		model:  &models.Dag{},
+		key:    func(g Gate) any { return g.DagID },
+		start:  "",
+		rows:   gateRows[string]{locking.Rows{Model: &models.Dag{}, Fence: "fence"}, func(g Gate) string { return g.DagID }},
+		names:  "'dag' AS kind, g.dag_id AS dag_id, 0 AS backfill_id",
+		from:   "{dag} g",
+		column: "g.dag_id",
+		limit:  "COALESCE(g.max_active_runs, " + strconv.Itoa(maxActiveRuns) + ")",
+		needs:  []obstacle{noDag},
+		bars: []obstacle{
+			{DagPaused, "g.is_paused", "DAG {dag} is paused"},
+			{DagStale, "g.is_stale", "DAG {dag} is stale: its definition is gone"},
+		},
+		listed: "1 = 1",
+		runs:   "r.backfill_id IS NULL AND r.dag_id = g.dag_id",
+		queues: []string{`SELECT r.id AS id FROM {dag_run} r{by index}
+			WHERE r.state = 'queued' AND r.backfill_id IS NULL AND r.dag_id = ? AND r.run_after <= ?
+			ORDER BY {null}r.run_after, r.id LIMIT ?`},
+		binding: func(g Gate) []any { return []any{g.DagID} },
+	}
+}
+
+func backfillKind() kind {
+	return kind{
+		kind:   BackfillGate,
+		model:  &models.Backfill{},
+		key:    func(g Gate) any { return g.BackfillID },
+		start:  0,
+		rows:   gateRows[int64]{locking.Rows{Model: &models.Backfill{}, Fence: "fence"}, func(g Gate) int64 { return g.BackfillID }},
+		names:  "'backfill' AS kind, g.dag_id AS dag_id, g.id AS backfill_id",
+		from:   "{backfill} g JOIN {dag} d ON d.dag_id = g.dag_id",
+		column: "g.id",
+		limit:  "g.max_active_runs",
+		needs: []obstacle{
+			noDag,
+			{BackfillMissing, "(SELECT 1 FROM {backfill} b WHERE b.id = r.backfill_id AND b.dag_id = r.dag_id) IS NULL", "there is no backfill {backfill} of DAG {dag}"},
+		},
+		bars: []obstacle{
+			{DagPaused, "d.is_paused", "DAG {dag} is paused"},
+			{DagStale, "d.is_stale", "DAG {dag} is stale: its definition is gone"},
+			{BackfillPaused, "g.is_paused AND g.completed_at IS NULL", "backfill {backfill} is paused"},
+		},
+		listed: "g.completed_at IS NULL",
+		runs:   "r.backfill_id = g.id AND r.dag_id = g.dag_id",
+		// The first queue walks the backfill's order and looks at each run by its key, for which
+		// the state is written so that no index serves it. The second has the runs without a place.
+		queues: []string{
+			`SELECT o.dag_run_id AS id FROM {backfill_dag_run} o
+			WHERE o.backfill_id = ? AND (SELECT 1 FROM {dag_run} r WHERE r.id = o.dag_run_id
+				AND COALESCE(r.state, '') = 'queued' AND r.backfill_id = o.backfill_id AND r.dag_id = ? AND r.run_after <= ? LIMIT 1) IS NOT NULL
+			ORDER BY o.sort_ordinal, o.dag_run_id LIMIT ?`,
+			`SELECT r.id AS id FROM {dag_run} r{by index}
+			WHERE r.state = 'queued' AND r.backfill_id = ? AND r.dag_id = ? AND r.run_after <= ?
+				AND (SELECT 1 FROM {backfill_dag_run} o WHERE o.backfill_id = r.backfill_id AND o.dag_run_id = r.id LIMIT 1) IS NULL
+			ORDER BY r.run_after, r.id LIMIT ?`,
+		},
+		binding: func(g Gate) []any { return []any{g.BackfillID, g.DagID} },
+	}
 }
 
 // taking is how gates are taken that somebody else holds: passed over, or waited for.
