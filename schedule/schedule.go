@@ -51,7 +51,7 @@ func Parse(expression string, zone *time.Location) (repo.Schedule, error) {
 	if strings.Contains(text, "=") {
 		return nil, fmt.Errorf("read schedule: %w expression %q: give the time zone apart from it", repo.ErrInvalid, expression)
 	}
-	parser := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor | cron.DowOrDom)
+	parser := cron.MustNewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor | cron.DowOrDom)
 	parsed, err := parser.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("read schedule: %w expression %q: %w; write five fields such as 30 2 * * MON-FRI, or @daily, @hourly, @weekly, @monthly, @yearly or @every 6h", repo.ErrInvalid, expression, err)
