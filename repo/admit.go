@@ -23,18 +23,18 @@ import (
 // With an error no run was started, but for [locking.ErrCommitUnknown], after which the runs
 // may have been. [locking.ErrContention] means that it lost every attempt; it may be called again.
 func (r *Repo) Admit(ctx context.Context) ([]models.DagRun, error) {
-	runs, _, err := r.pass(ctx)
+	runs, _, err := r.pass(ctx, r.runsPerPass)
 	return runs, err
 }
 
-// pass is one pass; it returns the gates that it looked at as well.
-func (r *Repo) pass(ctx context.Context) ([]models.DagRun, []Gate, error) {
-	gates, err := r.waitingGates(ctx)
+// pass is one pass that starts at most so many runs; it returns the gates that it looked at as well.
+func (r *Repo) pass(ctx context.Context, atMost int) ([]models.DagRun, []Gate, error) {
+	gates, err := r.waitingGates(ctx, atMost)
 	if err != nil || len(gates) == 0 {
 		return nil, nil, r.explain("admit", err)
 	}
 	runs, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) ([]models.DagRun, error) {
-		return r.admitThrough(tx, gates)
+		return r.admitThrough(tx, gates, atMost)
 	})
 	r.logger.DebugContext(ctx, "pass", slog.Int("gates", len(gates)), slog.Int("started", len(runs)))
 	return runs, gates, r.explain("admit", err)
@@ -42,12 +42,12 @@ func (r *Repo) pass(ctx context.Context) ([]models.DagRun, []Gate, error) {
 
 // admitThrough is the transaction of a pass. Hold first, read after: whatever is decided on is
 // read in a statement later than the hold, and nothing but a held gate decides what may start.
-func (r *Repo) admitThrough(tx *gorm.DB, gates []Gate) ([]models.DagRun, error) {
+func (r *Repo) admitThrough(tx *gorm.DB, gates []Gate, atMost int) ([]models.DagRun, error) {
 	held, err := r.hold(tx, gates, passingOver)
 	if err != nil || len(held) == 0 {
 		return nil, err
 	}
-	open, err := r.capacity(tx, held)
+	open, err := r.capacity(tx, held, atMost)
 	if err != nil || len(open) == 0 {
 		return nil, err
 	}
@@ -77,8 +77,8 @@ type openGate struct {
 }
 
 // capacity reads the held gates again: those that admit runs, with their limit less what runs
-// in them.
-func (r *Repo) capacity(tx *gorm.DB, held []Gate) (open []openGate, err error) {
+// in them, and at most so many slots in all.
+func (r *Repo) capacity(tx *gorm.DB, held []Gate, atMost int) (open []openGate, err error) {
 	var selects []string
 	var args []any
 	for _, k := range r.kinds {
@@ -90,7 +90,7 @@ func (r *Repo) capacity(tx *gorm.DB, held []Gate) (open []openGate, err error) {
 	}
 	err = tx.Raw(r.sql(strings.Join(selects, " UNION ALL ")), args...).Scan(&open).Error
 	open = slices.DeleteFunc(open, func(g openGate) bool { return g.Slots <= 0 })
-	return share(open, r.runsPerPass), err
+	return share(open, atMost), err
 }
 
 // nextQueued picks the due runs that each gate may start, in its order, and reads the time at
@@ -134,7 +134,7 @@ func (r *Repo) nextQueued(tx *gorm.DB, open []openGate) (ids []int64, now models
 // whole queue to find a few runs that it was given by id.
 func (r *Repo) markRunning(tx *gorm.DB, ids []int64, now models.Time) ([]models.DagRun, error) {
 	marked := tx.Model(&models.DagRun{}).Where("id IN ? AND COALESCE(state, '') = ?", pad(ids), models.Queued).UpdateColumns(map[string]any{
-		"state": models.Running, "start_date": now, "end_date": nil, "updated_at": now, "scheduled_by_job_id": r.jobID,
+		"state": models.Running, "start_date": now, "end_date": nil, "updated_at": now, "scheduled_by_job_id": r.job.Load(),
 	})
 	if marked.Error != nil {
 		return nil, marked.Error

@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -49,6 +50,9 @@ var (
 	ErrNotEnded = errors.New("the backfill has not ended, so there is nothing to resume")
 	// ErrNoneFailed is returned by [Repo.ResumeBackfill] for a backfill without failed runs.
 	ErrNoneFailed = errors.New("no run of the backfill has failed, so there is nothing to resume")
+	// ErrDead is returned by [Repo.Beat] and [Repo.Leave] when the scheduler was silent for so
+	// long that others took it for dead. Its runs are no longer its own.
+	ErrDead = errors.New("this scheduler was taken for dead and its runs were given to others: register again")
 	// ErrNoTables is returned when the tables, or columns of them, do not exist.
 	ErrNoTables = errors.New("usher's tables are missing or older: run `usher migrate`, or call Repo.Migrate")
 )
@@ -62,6 +66,23 @@ func (r *Repo) explain(doing string, err error) error {
 		err = fmt.Errorf("%w (%w)", ErrNoTables, err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// Transient reports whether what failed with err may succeed when it is tried again later: it
+// lost too many conflicts, the answer to its COMMIT or the connection, or ran out of its own
+// time, as [context.DeadlineExceeded] says.
+func (r *Repo) Transient(err error) bool {
+	for _, passes := range []error{locking.ErrContention, locking.ErrCommitUnknown, context.DeadlineExceeded} {
+		if errors.Is(err, passes) {
+			return true
+		}
+	}
+	for _, passes := range []dialect.Class{dialect.Conflict, dialect.Busy, dialect.Lost} {
+		if locking.Is(r.db, err, passes) {
+			return true
+		}
+	}
+	return false
 }
 
 // notFound turns GORM's answer for no row into the error that says what was not there.

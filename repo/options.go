@@ -30,9 +30,10 @@ func WithProgress(report func(done, total int)) Option {
 }
 
 // WithJob is the id of the scheduler's row in job, which is stamped on the runs that it
-// admits (scheduled_by_job_id). Defaults to none.
+// admits (scheduled_by_job_id). It is for a scheduler that goes on under the identity that it
+// had before it was restarted; a new one calls [Repo.Register]. Defaults to none.
 func WithJob(id int64) Option {
-	return func(r *Repo) error { r.jobID = &id; return nil }
+	return func(r *Repo) error { r.job.Store(&id); return nil }
 }
 
 // WithParallelBackfills lets a DAG have several active backfills, as long as the ranges of

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"gorm.io/gorm"
@@ -29,7 +30,7 @@ type Repo struct {
 	clock         func() time.Time // nil: the database's
 	logger        *slog.Logger
 	progress      func(done, total int)
-	jobID         *int64
+	job           atomic.Pointer[int64] // the scheduler's id; nil for none
 	maxActiveRuns int
 	gatesPerPass  int
 	runsPerPass   int
@@ -78,7 +79,7 @@ func New(db *gorm.DB, options ...Option) (*Repo, error) {
 func (r *Repo) nameTables() error {
 	for name, model := range map[string]any{
 		"{dag}": &models.Dag{}, "{dag_run}": &models.DagRun{},
-		"{backfill}": &models.Backfill{}, "{backfill_dag_run}": &models.BackfillDagRun{},
+		"{backfill}": &models.Backfill{}, "{backfill_dag_run}": &models.BackfillDagRun{}, "{job}": &models.Job{},
 	} {
 		table := &gorm.Statement{DB: r.db}
 		if err := table.Parse(model); err != nil {

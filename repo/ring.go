@@ -43,8 +43,8 @@ func (r *ring) takeFreed(n int) (gates []Gate) {
 // waitingGates is the hint: gates that have due runs and seem to have room, read before the
 // transaction. Nothing depends on its being right. Gates that this scheduler has just freed
 // come first, then, of each kind, the next ones around the ring of keys.
-func (r *Repo) waitingGates(ctx context.Context) ([]Gate, error) {
-	limit := max(1, min(r.gatesPerPass, r.runsPerPass/len(r.kinds))) // about as many gates as runs; share has the rest
+func (r *Repo) waitingGates(ctx context.Context, runs int) ([]Gate, error) {
+	limit := max(1, min(r.gatesPerPass, runs/len(r.kinds))) // about as many gates as runs; share has the rest
 	now, _, err := r.now(ctx)
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func (r *Repo) waitingGates(ctx context.Context) ([]Gate, error) {
 		return nil, err
 	}
 	r.moveTo(found)
-	gates := r.ring.takeFreed(limit / 2)
+	gates := r.ring.takeFreed((limit + 1) / 2)
 	for _, g := range found {
 		if !slices.Contains(gates, g) {
 			gates = append(gates, g)

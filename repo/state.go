@@ -125,7 +125,7 @@ func current(tx *gorm.DB, run models.DagRun) (found models.DagRun, err error) {
 
 // mustLetIn refuses a run when its gate, which is held, has no room for it.
 func (r *Repo) mustLetIn(tx *gorm.DB, run models.DagRun) error {
-	open, err := r.capacity(tx, []Gate{GateOf(run)})
+	open, err := r.capacity(tx, []Gate{GateOf(run)}, 1)
 	if err == nil && len(open) == 0 {
 		err = fmt.Errorf("%w: %s of DAG %s stays %s, since the gate of %s is full, paused or stale", ErrFull, run.RunID, run.DagID, run.State, GateOf(run))
 	}
@@ -146,10 +146,13 @@ func (r *Repo) move(tx *gorm.DB, found models.DagRun, to models.State) (models.D
 	if to == models.Queued && found.State != models.Queued {
 		run.ClearNumber++
 	}
+	if to == models.Running {
+		run.ScheduledByJobID = r.job.Load()
+	}
 	run.UpdatedAt = now
 	moved := tx.Model(&models.DagRun{}).
 		Where("id = ? AND clear_number = ? AND state = ?", found.ID, found.ClearNumber, found.State).
-		Select("state", "queued_at", "start_date", "end_date", "clear_number", "updated_at").UpdateColumns(&run)
+		Select("state", "queued_at", "start_date", "end_date", "clear_number", "scheduled_by_job_id", "updated_at").UpdateColumns(&run)
 	if moved.Error == nil && moved.RowsAffected != 1 {
 		return found, locking.ErrChanged
 	}

@@ -3,6 +3,8 @@ package repo
 import (
 	"context"
 	"strings"
+
+	"github.com/usher-go/usher/models"
 )
 
 // GateStatus is what a gate looks like at one moment.
@@ -31,4 +33,24 @@ func (r *Repo) Status(ctx context.Context) ([]GateStatus, error) {
 	var status []GateStatus
 	err := r.db.WithContext(ctx).Raw(r.sql(strings.Join(selects, " UNION ALL ")) + " ORDER BY 1 DESC, 2, 3").Scan(&status).Error
 	return status, r.explain("status", err)
+}
+
+// JobStatus is a scheduler and how many runs it has in hand.
+type JobStatus struct {
+	models.Job
+	// Running counts the runs that are running in the scheduler's name.
+	Running int `json:"running"`
+}
+
+// Jobs returns usher's schedulers by id: those that are alive or have runs in hand, or all.
+func (r *Repo) Jobs(ctx context.Context, all bool) ([]JobStatus, error) {
+	where := ""
+	if !all {
+		where = " AND (j.state = 'running' OR n.running > 0)"
+	}
+	var jobs []JobStatus
+	err := r.db.WithContext(ctx).Raw(r.sql("SELECT j.*, COALESCE(n.running, 0) AS running FROM {job} j LEFT JOIN "+
+		"(SELECT r.scheduled_by_job_id AS job_id, COUNT(*) AS running FROM {dag_run} r{by index} WHERE r.state = 'running' GROUP BY r.scheduled_by_job_id) n "+
+		"ON n.job_id = j.id WHERE j.job_type = ?"+where+" ORDER BY j.id"), models.UsherScheduler).Scan(&jobs).Error
+	return jobs, r.explain("list jobs", err)
 }
