@@ -3,6 +3,9 @@
 package examples
 
 import (
+	"bufio"
+	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,6 +22,24 @@ func TestQuickstartOnSQLite(t *testing.T) {
 	for range 2 {
 		require.Equal(t, 5, strings.Count(run(t, dir, program), "executing manual__"))
 	}
+}
+
+// The runner goes on until it is interrupted, and ends in an orderly way.
+func TestRunnerOnSQLite(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), build(t, "./examples/runner"))
+	cmd.Dir = t.TempDir()
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	cmd.Stderr = os.Stderr
+	require.NoError(t, cmd.Start())
+	lines := bufio.NewScanner(out)
+	for range 5 {
+		require.True(t, lines.Scan(), "it executes five runs")
+		require.Contains(t, lines.Text(), "executing manual__")
+	}
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	require.False(t, lines.Scan(), "each once")
+	require.NoError(t, cmd.Wait())
 }
 
 func TestTasksOnSQLite(t *testing.T) {
