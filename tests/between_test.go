@@ -14,14 +14,14 @@ import (
 
 // interrupted is a scheduler that does something else just before the n-th statement of its
 // transaction, the first time. The number of statements comes out in count.
-func (w *world) interrupted(n int, do func(), count *int) *repo.Repo {
+func (w *world) interrupted(n int, do func(), count *int, options ...repo.Option) *repo.Repo {
 	db := w.d.Open(w)
 	require.NoError(w, beforeEach(db, func(*gorm.DB) {
 		if *count++; *count == n {
 			do()
 		}
 	}))
-	r, err := repo.New(db)
+	r, err := repo.New(db, options...)
 	require.NoError(w, err)
 	return r
 }

@@ -1,7 +1,6 @@
 package tests
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,6 +28,10 @@ type work struct {
 	Migrate          bool
 	DefaultIsolation bool
 	KilledBefore     int // a creator of a backfill, killed before this statement of it
+	Job              int64 // the id of the scheduler
+	Dies             bool  // after After statements of a pass, or when it has returned
+	After            int
+	Runner           bool // go on until interrupted
 }
 
 const workVariable = "USHER_TEST_WORK"
@@ -55,6 +59,9 @@ func do(text string) error {
 	if err != nil {
 		return err
 	}
+	if job.Dies {
+		return die(ctx, db, job)
+	}
 	r, err := repo.New(db)
 	if err != nil {
 		return err
@@ -64,6 +71,9 @@ func do(text string) error {
 	}
 	if job.KilledBefore > 0 {
 		return createAndDie(ctx, db, r, job.KilledBefore)
+	}
+	if job.Runner {
+		return execute(ctx, r)
 	}
 	scheduler := exercise.Scheduler{
 		Repo: r, Counter: exercise.NewRemote(os.Stdout, os.Stdin), Admit: r.Admit, Work: workTime, Final: models.Success,
@@ -82,12 +92,21 @@ func (j work) open() (*gorm.DB, error) {
 // process is a process that a test has started.
 type process struct {
 	cmd    *exec.Cmd
-	errors bytes.Buffer
+	errors log
 	served chan error
 }
 
-// spawn starts a process that works on the world's database and tells the tally.
-func (w *world) spawn(job work, tally *exercise.Tally) *process {
+// killed is wait for a process that is to end by SIGKILL.
+func (p *process) killed(w *world) {
+	<-p.served // it may have been in the middle of a word
+	var exit *exec.ExitError
+	require.ErrorAs(w, p.cmd.Wait(), &exit, "it should have been killed")
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	require.True(w, ok && status.Signaled() && status.Signal() == syscall.SIGKILL, "%s: %s", exit, &p.errors)
+}
+
+// spawn starts a process that works on the world's database and tells the counter.
+func (w *world) spawn(job work, counter exercise.Counter) *process {
 	job.DSN, job.Driver = w.d.DSN, w.d.Driver
 	text, err := json.Marshal(job)
 	require.NoError(w, err)
@@ -101,7 +120,7 @@ func (w *world) spawn(job work, tally *exercise.Tally) *process {
 	in, err := p.cmd.StdinPipe()
 	require.NoError(w, err)
 	require.NoError(w, p.cmd.Start())
-	go func() { p.served <- exercise.Serve(tally, out, in) }()
+	go func() { p.served <- exercise.Serve(counter, out, in) }()
 	return p
 }
 

@@ -58,6 +58,7 @@ func conform(t *testing.T, database func(*testing.T) testdb.Database) {
 		"clear many":             clearMany,
 		"why":                    why,
 		"audit":                  audit,
+		"jobs":                   jobs,
 	} {
 		t.Run(name, func(t *testing.T) { check(t, database(t)) })
 	}

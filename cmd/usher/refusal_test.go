@@ -161,6 +161,8 @@ var commands = [][]string{
 	{"why", "etl", "r_2"},
 	{"audit"},
 	{"dag", "pause", "etl"},
+	{"job", "list"},
+	{"job", "recover", "--silent-for", "30s"},
 }
 
 func TestWrongDSN(t *testing.T) {
