@@ -32,14 +32,14 @@ func (r *Repo) Recover(ctx context.Context, silence time.Duration, to models.Sta
 	if silence <= 0 {
 		return nil, fmt.Errorf("recover: %w silence %s: give the time after which a scheduler is taken for dead", ErrInvalid, silence)
 	}
-	now, err := locking.InTx(ctx, r.db, r.read)
+	silent, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (silent, error) { return r.silent(tx, silence) })
 	if err != nil {
 		return nil, r.explain("recover", err)
 	}
 	var recovered []models.DagRun
 	for {
 		some, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) ([]models.DagRun, error) {
-			if err := bury(tx, now, silence); err != nil {
+			if err := silent.bury(tx); err != nil {
 				return nil, err
 			}
 			return r.takeBack(tx, to)
@@ -54,11 +54,27 @@ func (r *Repo) Recover(ctx context.Context, silence time.Duration, to models.Sta
 	}
 }
 
-// bury ends the schedulers that have been silent for too long. A clock that was read before
-// the transaction can only spare one.
-func bury(tx *gorm.DB, now models.Time, silence time.Duration) error {
-	return tx.Model(&models.Job{}).Where(alive+" AND latest_heartbeat < ?", models.At(now.Add(-silence))).
-		UpdateColumns(map[string]any{"state": models.Failed, "end_date": now}).Error
+// silent are the schedulers that had not beaten since, at the instant now.
+type silent struct {
+	ids        []int64
+	since, now models.Time
+}
+
+// silent finds them. A scheduler that beats meanwhile is spared by bury.
+func (r *Repo) silent(tx *gorm.DB, silence time.Duration) (found silent, err error) {
+	if found.now, err = r.read(tx); err != nil {
+		return found, err
+	}
+	found.since = models.At(found.now.Add(-silence))
+	err = tx.Model(&models.Job{}).Where(alive+" AND latest_heartbeat < ?", found.since).Order("id").Pluck("id", &found.ids).Error
+	return found, err
+}
+
+// bury ends them. It is the first statement of its transaction, a write even when there are
+// none. It goes by their ids: on its way through the index it would collide with heartbeats.
+func (s silent) bury(tx *gorm.DB) error {
+	return tx.Model(&models.Job{}).Where("id IN ? AND COALESCE(state, '') = ? AND latest_heartbeat < ?", pad(append([]int64{0}, s.ids...)), models.Running, s.since).
+		UpdateColumns(map[string]any{"state": models.Failed, "end_date": s.now}).Error
 }
 
 // takeBack moves runs that dead schedulers have in hand, and returns them as they are then.

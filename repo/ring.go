@@ -66,7 +66,7 @@ func (r *Repo) waitingGates(ctx context.Context, runs int) ([]Gate, error) {
 		return nil, err
 	}
 	r.moveTo(found)
-	gates := r.ring.takeFreed((limit + 1) / 2)
+	gates := r.ring.takeFreed(limit / 2)
 	for _, g := range found {
 		if !slices.Contains(gates, g) {
 			gates = append(gates, g)

@@ -19,6 +19,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/usher-go/usher/internal/exercise"
+	"github.com/usher-go/usher/locking"
 	"github.com/usher-go/usher/models"
 	"github.com/usher-go/usher/repo"
 	"github.com/usher-go/usher/runner"
@@ -100,7 +101,11 @@ func (w *world) until(what string, come func() bool) {
 
 // over waits until no run is queued or running.
 func (w *world) over() {
-	w.until("all runs end", func() bool { return w.total(models.Queued)+w.total(models.Running) == 0 })
+	w.until("all runs end", func() bool {
+		var n int64
+		require.NoError(w, w.db.Model(&models.DagRun{}).Where("state IN ?", []models.State{models.Queued, models.Running}).Count(&n).Error)
+		return n == 0
+	})
 }
 
 // jobStates are the states of the schedulers, in the order in which they registered.
@@ -165,7 +170,15 @@ func (w *world) shoot(p *process, t *witness) {
 	require.NotNil(w, found, &p.errors)
 	id, err := strconv.ParseInt(found[1], 10, 64)
 	require.NoError(w, err)
-	require.NoError(w, w.db.Model(&models.Job{ID: id}).UpdateColumn("latest_heartbeat", models.At(past)).Error)
+	w.age(id)
+}
+
+// age makes the heartbeat of a scheduler old.
+func (w *world) age(job int64) {
+	_, err := locking.InTx(w.ctx, w.db, func(tx *gorm.DB) (struct{}, error) {
+		return struct{}{}, tx.Model(&models.Job{ID: job}).UpdateColumn("latest_heartbeat", models.At(past)).Error
+	})
+	require.NoError(w, err)
 }
 
 // losesAnswer lets the answer to the COMMIT of a pass be lost. The runs are executed all the
@@ -362,7 +375,7 @@ var runners = []testCase{
 			w.queue("d", 2, past, time.Minute)
 			r, job := w.registered()
 			runs := w.admitted(r, 2)
-			require.NoError(w, w.db.Model(&job).UpdateColumn("latest_heartbeat", models.At(past)).Error)
+			w.age(job.ID)
 			s := w.start(w.db, func(context.Context, models.DagRun) error { return nil }, runner.OnDead(to))
 			w.over()
 			s.stopped()
