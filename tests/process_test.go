@@ -27,7 +27,7 @@ type work struct {
 	DSN, Driver      string
 	Migrate          bool
 	DefaultIsolation bool
-	KilledBefore     int // a creator of a backfill, killed before this statement of it
+	KilledBefore     int   // a creator of a backfill, killed before this statement of it
 	Job              int64 // the id of the scheduler
 	Dies             bool  // after After statements of a pass, or when it has returned
 	After            int
