@@ -122,7 +122,7 @@ func execute(ctx context.Context, r *repo.Repo) error {
 		if err := counter.Up(run); err != nil {
 			return err
 		}
-		time.Sleep(rand.N(workTime + 1))
+		<-time.After(rand.N(workTime + 1))
 		return counter.Down(run)
 	}, options...)
 }
