@@ -120,7 +120,7 @@ var backfillLife = []testCase{
 	}},
 	{"X06 after a cancel or a pause has returned nothing of the backfill starts", func(w *world) {
 		w.dag("d", 16)
-		for i := range rounds(6) {
+		for i := range rounds(100) {
 			b := w.backfill("d", 1000, 60)
 			stop := make(chan struct{})
 			failures := make([]error, schedulers)
