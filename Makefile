@@ -5,7 +5,7 @@ SHELL := bash
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
-LIBRARY     := ./repo,./locking,./dialect,./models,./runner,./schedule,./schedule
+LIBRARY     := ./repo,./locking,./dialect,./models,./runner,./schedule
 SERVERS     := eval "$$(tests/servers.sh up)"
 
 .PHONY: help demo test test/sqlite test/postgres test/mysql test/mariadb test/soak lint fmt up down servers
