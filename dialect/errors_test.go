@@ -112,7 +112,7 @@ func existsMeanwhile(e *engine) {
 		}
 		busy <- err
 	}()
-	for range 200 { // which the drivers say time and again
+	for range 500 { // which the drivers say time and again
 		err := e.db.Exec("CREATE TABLE t (id integer)").Error
 		require.Error(e, err)
 		require.Equal(e, dialect.Exists, e.server.Class(err), err)
