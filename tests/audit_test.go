@@ -50,6 +50,8 @@ func history(random *rand.Rand, g repo.Gate) []models.DagRun {
 			run.State, run.StartDate = models.Failed, models.Time{}
 		case 3:
 			run.EndDate = models.Time{} // nobody knows when it ended
+		case 4:
+			run.State = models.Running // with the end of an earlier attempt
 		}
 		runs[i] = run
 	}
@@ -100,7 +102,11 @@ func violations(g repo.Gate, limit int, runs []models.DagRun) (found []repo.Viol
 			if !in[run.ID] {
 				in[run.ID] = true
 				v.Total++
-				v.Runs = append(v.Runs, repo.AuditedRun{ID: run.ID, RunID: run.RunID, StartDate: run.StartDate, EndDate: run.EndDate})
+				audited := repo.AuditedRun{ID: run.ID, RunID: run.RunID, StartDate: run.StartDate, EndDate: run.EndDate}
+				if run.State == models.Running {
+					audited.EndDate = models.Time{}
+				}
+				v.Runs = append(v.Runs, audited)
 			}
 		}
 	}

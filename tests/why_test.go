@@ -2,9 +2,11 @@ package tests
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 
 	"github.com/usher-go/usher/models"
 	"github.com/usher-go/usher/repo"
@@ -109,6 +111,58 @@ var explaining = []testCase{
 		w.why(run, repo.BackfillMissing)
 		require.NoError(w, w.db.Delete(&models.Dag{DagID: "d"}).Error)
 		w.why(run, repo.DagMissing, repo.BackfillMissing)
+	}},
+	{"why: a run in a backfill of another DAG", func(w *world) {
+		w.dag("d", 1)
+		w.dag("e", 1)
+		b := w.backfill("d", 1, 1)
+		run := w.queue("e", 1, past, 0)[0]
+		require.NoError(w, w.db.Model(&run).UpdateColumn("backfill_id", b.BackfillID).Error)
+		run = w.run(run.ID)
+		w.why(run, repo.BackfillMissing)
+		require.NotContains(w, w.pass(), run.RunID)
+	}},
+	{"why: a run that is not due is in no line", func(w *world) {
+		w.dag("d", 1)
+		w.queue("d", 3, past, 0)
+		run := w.queue("d", 1, time.Date(2999, 1, 1, 0, 0, 0, 0, time.UTC), 0)[0]
+		w.why(run, repo.NotDue)
+		w.pass()
+		w.why(run, repo.NotDue, repo.GateFull)
+	}},
+	{"why: the runs that hold the slots, by when they started, and of no other gate", func(w *world) {
+		w.dag("d", 3)
+		b := w.backfill("d", 3, 3)
+		runs := w.queue("d", 4, past, 0)
+		w.passes(2)
+		for i, minutes := range []int{3, 1, 2} {
+			require.NoError(w, w.db.Model(&runs[i]).UpdateColumn("start_date", minute(minutes)).Error)
+		}
+		held := func(run models.DagRun) (by []int64) {
+			for _, holder := range w.why(run, repo.GateFull).Reasons[0].Holders {
+				by = append(by, holder.ID)
+			}
+			return by
+		}
+		require.Equal(w, []int64{runs[1].ID, runs[2].ID, runs[0].ID}, held(runs[3]))
+		waits, err := w.r.Enqueue(w.ctx, models.DagRun{DagID: "d", RunID: "later", BackfillID: &b.BackfillID})
+		require.NoError(w, err)
+		require.ElementsMatch(w, ids(w.runsOf(b)[:3]), held(waits[0]))
+	}},
+	{"why: a run that starts in the middle of the answer is running", func(w *world) {
+		w.dag("d", 1)
+		run := w.queue("d", 1, past, 0)[0]
+		db := w.d.Open(w)
+		require.NoError(w, db.Callback().Row().Before("*").Register("test:middle", func(tx *gorm.DB) {
+			if strings.Contains(tx.Statement.SQL.String(), " AS place") && w.run(run.ID).State == models.Queued {
+				require.Len(w, w.pass(), 1)
+			}
+		}))
+		other := *w
+		var err error
+		other.r, err = repo.New(db)
+		require.NoError(w, err)
+		other.why(run, repo.NotQueued)
 	}},
 	{"why: not due, and every other reason beside it", func(w *world) {
 		w.dag("d", 0)
