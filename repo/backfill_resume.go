@@ -3,6 +3,7 @@ package repo
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"gorm.io/gorm"
 
@@ -11,9 +12,10 @@ import (
 )
 
 // ResumeBackfill makes a backfill that has ended, or was cancelled, active and unpaused again,
-// and queues its failed runs again, each as its next attempt. It returns the backfill and those
-// runs, as they are then. The gates of the DAG and of the backfill are held meanwhile, and
-// waited for.
+// and queues the failed runs of its dates again, each as its next attempt. It returns the
+// backfill and those runs, as they are then. A run that [Repo.Enqueue] put into the backfill
+// has no date in it: [Repo.ClearRuns] queues such ones again. The gates of the DAG and of the
+// backfill are held meanwhile, and waited for.
 //
 // It returns [ErrBackfillNotFound], [ErrNotEnded], [ErrBackfillActive] when another backfill
 // has begun since, or [ErrNoneFailed].
@@ -55,7 +57,7 @@ func (r *Repo) resume(tx *gorm.DB, id int64) (b models.Backfill, runs []models.D
 	if err != nil {
 		return b, nil, err
 	}
-	err = tx.Where("state = 'failed' AND backfill_id = ? AND dag_id = ?", b.ID, b.DagID).Order("id").Find(&runs).Error
+	runs, err = failedOf(tx, b)
 	if err == nil && len(runs) == 0 {
 		err = fmt.Errorf("%w: backfill %d of DAG %s", ErrNoneFailed, b.ID, b.DagID)
 	}
@@ -67,4 +69,18 @@ func (r *Repo) resume(tx *gorm.DB, id int64) (b models.Backfill, runs []models.D
 	}
 	b.CompletedAt, b.IsPaused, b.UpdatedAt = models.Time{}, false, now
 	return b, again(runs, now), tx.Model(&b).Select("is_paused", "completed_at", "updated_at").UpdateColumns(&b).Error
+}
+
+// failedOf are the failed runs of a backfill's dates, by id. They are looked up by their keys,
+// for which the conditions are written so that no index serves them: the one on dag_id would
+// lead through the whole history of the DAG.
+func failedOf(tx *gorm.DB, b models.Backfill) ([]models.DagRun, error) {
+	var ids []int64
+	err := tx.Model(&models.BackfillDagRun{}).Where("backfill_id = ? AND dag_run_id IS NOT NULL", b.ID).Pluck("dag_run_id", &ids).Error
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(ids)
+	failed := tx.Where("COALESCE(state, '') = ? AND COALESCE(backfill_id, 0) = ? AND COALESCE(dag_id, '') = ?", models.Failed, b.ID, b.DagID).Order("id")
+	return find[models.DagRun](failed.Session(&gorm.Session{}), "id", ids)
 }

@@ -60,13 +60,14 @@ type silent struct {
 	since, now models.Time
 }
 
-// silent finds them. A scheduler that beats meanwhile is spared by bury.
+// silent finds them. A scheduler that beats meanwhile is spared by bury. They are not sorted by
+// the engine, which might walk all schedulers that ever were, in the order of their ids.
 func (r *Repo) silent(tx *gorm.DB, silence time.Duration) (found silent, err error) {
 	if found.now, err = r.read(tx); err != nil {
 		return found, err
 	}
 	found.since = models.At(found.now.Add(-silence))
-	err = tx.Model(&models.Job{}).Where(alive+" AND latest_heartbeat < ?", found.since).Order("id").Pluck("id", &found.ids).Error
+	err = tx.Model(&models.Job{}).Where(alive+" AND latest_heartbeat < ?", found.since).Pluck("id", &found.ids).Error
 	return found, err
 }
 

@@ -3,6 +3,7 @@ package repo
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"gorm.io/gorm"
 
@@ -51,6 +52,15 @@ func (r *Repo) Clear(ctx context.Context, run models.DagRun) (models.DagRun, err
 	return cleared, r.explain("clear run", err)
 }
 
+// GiveBack queues the given attempt of a run again, as [Repo.Clear] does, but only while it is
+// running: it is for who executes the attempt and cannot bring it to its end. It returns
+// [ErrState] when the attempt has ended meanwhile, [ErrAttempt] or [ErrRunNotFound], and
+// changes nothing then.
+func (r *Repo) GiveBack(ctx context.Context, run models.DagRun) (models.DagRun, error) {
+	queued, err := r.change(ctx, run, models.Queued, models.Running)
+	return queued, r.explain("give run back", err)
+}
+
 // SetState moves the given attempt of a run to a state by the table of
 // [models.DagRun.SetState], and returns the run as it is then. To running it goes through the
 // run's gate, waiting for it if it is held. To queued it is [Repo.Clear].
@@ -66,8 +76,8 @@ func (r *Repo) SetState(ctx context.Context, run models.DagRun, state models.Sta
 }
 
 // change moves an attempt of a run to a state, in a transaction that holds the run, and its
-// gate if it is to run.
-func (r *Repo) change(ctx context.Context, run models.DagRun, to models.State) (models.DagRun, error) {
+// gate if it is to run. The run must be in one of the states from, if any are given.
+func (r *Repo) change(ctx context.Context, run models.DagRun, to models.State, from ...models.State) (models.DagRun, error) {
 	gate, err := r.gateToEnter(ctx, run, to)
 	if err != nil {
 		return run, err
@@ -82,6 +92,9 @@ func (r *Repo) change(ctx context.Context, run models.DagRun, to models.State) (
 		found, err := current(tx, run)
 		if err != nil {
 			return run, err
+		}
+		if len(from) > 0 && !slices.Contains(from, found.State) {
+			return run, fmt.Errorf("%w: %s of DAG %s is %s", ErrState, found.RunID, found.DagID, found.State)
 		}
 		if len(gate) > 0 && found.State != models.Running {
 			if gate[0] != GateOf(found) {
@@ -151,7 +164,7 @@ func (r *Repo) move(tx *gorm.DB, found models.DagRun, to models.State) (models.D
 	}
 	run.UpdatedAt = now
 	moved := tx.Model(&models.DagRun{}).
-		Where("id = ? AND clear_number = ? AND state = ?", found.ID, found.ClearNumber, found.State).
+		Where("id = ? AND clear_number = ? AND COALESCE(state, '') = ?", found.ID, found.ClearNumber, found.State).
 		Select("state", "queued_at", "start_date", "end_date", "clear_number", "scheduled_by_job_id", "updated_at").UpdateColumns(&run)
 	if moved.Error == nil && moved.RowsAffected != 1 {
 		return found, locking.ErrChanged

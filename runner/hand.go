@@ -66,7 +66,7 @@ func (l *life) conclude(run models.DagRun, result error) error {
 	if result != nil && errors.Is(context.Cause(l.work), ErrStopped) {
 		state = models.Queued
 		end = func(ctx context.Context) error {
-			_, err := l.repo.Clear(ctx, run)
+			_, err := l.repo.GiveBack(ctx, run)
 			return err
 		}
 	}

@@ -312,6 +312,32 @@ var backfillContests = []testCase{
 				require.Equal(w, []string{"01", "02 in flight", "03"}, dates)
 			}
 		})},
+	{"a run fails once more in the middle of a creation", createInTheMiddle(models.Failed, models.ReprocessFailed,
+		func(w *world, run models.DagRun) error {
+			next, err := w.r.Clear(w.ctx, run)
+			if err == nil {
+				err = w.r.Finish(w.ctx, next, models.Failed)
+			}
+			return err
+		},
+		func(w *world, late bool, err error, dates []string) {
+			require.Equal(w, []string{"01", "02", "03"}, dates)
+			if !late {
+				require.NoError(w, err)
+				require.Equal(w, 1, w.runs("logical_date = ? AND clear_number = 2", models.At(day(2))), "no attempt has the number of another")
+			}
+		})},
+	{"a failed run is made a success in the middle of a creation", createInTheMiddle(models.Failed, models.ReprocessFailed,
+		func(w *world, run models.DagRun) error {
+			_, err := w.r.SetState(w.ctx, run, models.Success)
+			return err
+		},
+		func(w *world, late bool, err error, dates []string) {
+			if !late {
+				require.NoError(w, err)
+				require.Equal(w, []string{"01", "02 already exists", "03"}, dates)
+			}
+		})},
 	{"a creation waits for the pass that holds the DAG's gate", func(w *world) {
 		w.dag("d", 16)
 		ended := make(chan error, 1)

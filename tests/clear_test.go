@@ -78,7 +78,10 @@ var clearing = []testCase{
 		runs := w.runsOf(b)
 		w.clears(repo.ClearQuery{DagID: "d"})
 		require.NoError(w, w.r.Finish(w.ctx, runs[0], models.Failed))
+		other := w.queue("d", 1, past, 0)[0]
+		require.NoError(w, w.r.Finish(w.ctx, other, models.Failed))
 		w.clears(repo.ClearQuery{DagID: "d", BackfillID: b.BackfillID, States: []models.State{models.Failed, models.Running}}, w.run(runs[0].ID), w.run(runs[1].ID))
+		require.Equal(w, models.Failed, w.run(other.ID).State, "it is of no backfill")
 		require.ErrorIs(w, w.r.Finish(w.ctx, runs[1], models.Success), repo.ErrAttempt, "its attempt is over")
 		require.Equal(w, []string{runs[0].RunID, runs[1].RunID}, w.pass())
 	}},

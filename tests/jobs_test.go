@@ -187,6 +187,18 @@ var jobs = []testCase{
 		runs := w.admitted(slow, 2)
 		w.recovers(other, models.Queued, runs...)
 	}},
+	{"a scheduler that beats while it is looked for is spared", func(w *world) {
+		w.dag("d", 2)
+		w.queue("d", 2, past, time.Minute)
+		for before := 1; before <= 3; before++ { // the clock, the search, and the burial
+			slow, job := w.registered()
+			w.age(job.ID)
+			w.admitted(slow, map[int]int{1: 2}[before])
+			w.recovers(w.interrupted(before, func() { require.NoError(w, slow.Beat(w.ctx)) }, new(int)), models.Queued)
+			require.Equal(w, models.Running, w.job(job.ID).State, "before statement %d", before)
+			require.NoError(w, slow.Beat(w.ctx))
+		}
+	}},
 	{"recovery leaves alone what is not for it", func(w *world) {
 		w.dag("d", 16)
 		queued := w.queue("d", 8, past, time.Minute)
@@ -209,6 +221,12 @@ var jobs = []testCase{
 		for i, state := range []models.State{models.Running, models.Running, models.Running, models.Running, models.Running, models.Queued, models.Success, models.Queued} {
 			require.Equal(w, state, w.run(queued[i].ID).State, "run %d", i)
 		}
+	}},
+	{"one recovery takes all runs, in batches", func(w *world) {
+		w.dag("d", 5000)
+		w.queue("d", 1001, past, time.Minute)
+		r, _ := w.registered(repo.WithRunsPerPass(1001))
+		w.recovers(w.inAnHour(), models.Queued, w.admitted(r, 1001)...)
 	}},
 	{"of recoverers at once, one recovers each run", func(w *world) {
 		w.dag("d", 5000)

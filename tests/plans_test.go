@@ -176,6 +176,21 @@ var plans = []testCase{
 		w.analyze() // PostgreSQL takes a backfill that it has not counted for a short one, and sorts it
 		w.checkWhy(runs[1100], runs[deep-1], ofBackfill[1100], ofBackfill[deep-1])
 	}},
+	{"recovery reads the running runs and the silent schedulers, whatever the history", func(w *world) {
+		w.deepQueue()
+		w.manyJobs()
+		require.NoError(w, w.db.Exec("UPDATE dag_run SET state = 'running', dag_id = 'd299', backfill_id = NULL, run_id = CONCAT(run_id, id), scheduled_by_job_id = ? WHERE state = 'success' AND id % 20 = 0", w.alive()).Error)
+		w.checkRecovery(`Seq Scan|SCAN job|^job ALL `) // MySQL takes a table that it has not counted for a short one, and reads the whole index
+		w.analyze()
+		w.checkRecovery(`Seq Scan|SCAN job|^job (ALL|index) `)
+	}},
+	{"to resume a backfill reads its dates, whatever the history of the DAG", func(w *world) {
+		w.deepQueue()
+		require.NoError(w, w.db.Exec("UPDATE dag_run SET state = 'failed', dag_id = 'd299', run_id = CONCAT(run_id, id) WHERE state = 'success'").Error)
+		w.checkResumption()
+		w.analyze()
+		w.checkResumption()
+	}},
 }
 
 // oneConnection is another pool of a single connection: what was read is counted by connection.
@@ -229,6 +244,72 @@ func (w *world) checkPass() {
 	}
 }
 
+// alive is the id of a scheduler that beats.
+func (w *world) alive() int64 {
+	_, job := w.registered()
+	return job.ID
+}
+
+// manyJobs are 20,000 schedulers that have left.
+func (w *world) manyJobs() {
+	gone := make([]models.Job, 20_000)
+	for i := range gone {
+		gone[i] = models.Job{State: models.Success, JobType: models.UsherScheduler, StartDate: models.At(past), EndDate: models.At(past), LatestHeartbeat: models.At(past)}
+	}
+	require.NoError(w, w.db.CreateInBatches(&gone, 1000).Error)
+}
+
+// checkRecovery looks at the statements with which a scheduler asks for its own runs, and with
+// which another one recovers them, while 5,000 runs of a third go on; and at how the silent
+// are found, which must not be wasteful.
+func (w *world) checkRecovery(wasteful string) {
+	dead, job := w.registered()
+	runs := w.admitted(dead, 500)
+	r, t := w.traced(repo.WithJob(job.ID))
+	again := w.oneConnection()
+	mine, err := r.Mine(w.ctx)
+	require.NoError(w, err)
+	require.ElementsMatch(w, ids(runs), ids(mine))
+	w.bounded(t, again, 1, 7000)
+	w.age(job.ID)
+	recovered, err := r.Recover(w.ctx, silence, models.Queued)
+	require.NoError(w, err)
+	require.ElementsMatch(w, ids(runs), ids(recovered))
+	var silent []string
+	for _, statement := range t.statements {
+		if strings.HasPrefix(statement, "SELECT") && strings.Contains(statement, "latest_heartbeat") {
+			silent = append(silent, statement)
+		}
+	}
+	require.Len(w, silent, 1, "the search for the silent")
+	plan := w.plan(silent[0])
+	require.Contains(w, plan, "idx_job_alive", silent[0])
+	require.NotRegexp(w, "(?m)"+wasteful, plan)
+	w.bounded(t, again, 4, 15_000) // orphans, twice, as the batch is full, the change, and the reading
+}
+
+// checkResumption looks at the statements that resume a backfill of 500 dates.
+func (w *world) checkResumption() {
+	var b models.Backfill
+	require.NoError(w, w.db.Where("dag_id = 'd299'").Take(&b).Error)
+	_, err := w.r.CancelBackfill(w.ctx, b.ID)
+	require.NoError(w, err)
+	r, t := w.traced()
+	_, runs, err := r.ResumeBackfill(w.ctx, b.ID)
+	require.NoError(w, err)
+	require.Len(w, runs, 500)
+	w.bounded(t, w.oneConnection(), 2, 2500)
+}
+
+// bounded asserts that the statements traced so far, at least so many, have read few rows.
+func (w *world) bounded(t *trace, again *gorm.DB, statements, most int) {
+	w.Helper()
+	reads, checked := w.readsOf(t.statements, again)
+	require.GreaterOrEqual(w, checked, statements)
+	require.Less(w, reads, most)
+	t.statements = nil
+}
+
 // checkWhy looks at the statements of Why for the runs.
 func (w *world) checkWhy(runs ...models.DagRun) {
 	t := &trace{Interface: logger.Discard}
@@ -253,6 +334,6 @@ func (w *world) checkWhy(runs ...models.DagRun) {
 }
 
 func (w *world) analyze() {
-	statement := map[string]string{"postgres": "ANALYZE", "sqlite": "ANALYZE", "mysql": "ANALYZE TABLE dag, dag_run, backfill, backfill_dag_run"}[w.db.Name()]
+	statement := map[string]string{"postgres": "ANALYZE", "sqlite": "ANALYZE", "mysql": "ANALYZE TABLE dag, dag_run, backfill, backfill_dag_run, job"}[w.db.Name()]
 	require.NoError(w, w.db.Exec(statement).Error)
 }

@@ -114,6 +114,12 @@ func (w *world) jobStates() (states []models.State) {
 	return states
 }
 
+// lastJob is the id of the scheduler that registered last.
+func (w *world) lastJob() (id int64) {
+	require.NoError(w, w.db.Model(&models.Job{}).Order("id DESC").Limit(1).Pluck("id", &id).Error)
+	return id
+}
+
 // execute is a runner in a process of its own, which is never taken for dead because of its age.
 func execute(ctx context.Context, r *repo.Repo) error {
 	counter := exercise.NewRemote(os.Stdout, os.Stdin)
@@ -198,7 +204,7 @@ func losesAnswer(heard bool) func(*world) {
 			}
 		}))
 		var handled atomic.Int64
-		s := w.start(db, func(context.Context, models.DagRun) error { handled.Add(1); return nil }, runner.Heartbeat(time.Minute))
+		s := w.start(db, func(context.Context, models.DagRun) error { handled.Add(1); return nil }, runner.Heartbeat(19*time.Minute)) // it does not look by itself
 		n := 0
 		w.until("an answer to a pass is lost", func() bool { // another COMMIT may have been the next
 			arm.Store(true)
@@ -288,6 +294,17 @@ var runners = []testCase{
 			require.Contains(w, s.log.String(), said)
 		}
 	}},
+	{"a runner executes what was admitted in its name and never handed to it", func(w *world) {
+		w.dag("d", 1)
+		w.queue("d", 1, past, 0)
+		s := w.start(w.db, func(context.Context, models.DagRun) error { return nil })
+		w.over()
+		missed := w.at(models.Running)
+		require.NoError(w, w.db.Model(&missed).UpdateColumn("scheduled_by_job_id", w.lastJob()).Error)
+		w.over()
+		s.stopped()
+		require.Equal(w, models.Success, w.run(missed.ID).State)
+	}},
 	{"a runner that is to end lets its handlers finish", func(w *world) {
 		w.dag("d", 2)
 		w.queue("d", 4, past, time.Minute)
@@ -309,10 +326,10 @@ var runners = []testCase{
 		require.Equal(w, []models.State{models.Success}, w.jobStates())
 	}},
 	{"what the end of a runner cuts off is queued again", func(w *world) {
-		w.dag("d", 3)
-		queued := w.queue("d", 3, past, time.Minute)
-		executing := make(chan struct{}, 3)
-		causes := make(chan error, 3)
+		w.dag("d", 4)
+		queued := w.queue("d", 4, past, time.Minute)
+		executing := make(chan struct{}, 4)
+		causes := make(chan error, 4)
 		s := w.start(w.db, func(ctx context.Context, run models.DagRun) error {
 			executing <- struct{}{}
 			<-ctx.Done()
@@ -322,17 +339,19 @@ var runners = []testCase{
 				return nil // it was done just in time
 			case queued[1].ID:
 				return ctx.Err()
+			case queued[2].ID:
+				return errors.Join(ctx.Err(), w.r.Finish(w.ctx, run, models.Success)) // somebody else ends it
 			}
 			panic("cut off")
 		}, runner.Drain(0))
-		for range 3 {
+		for range 4 {
 			<-executing
 		}
 		s.stopped()
-		for range 3 {
+		for range 4 {
 			require.ErrorIs(w, <-causes, runner.ErrStopped)
 		}
-		for i, want := range [][]any{{models.Success, 0}, {models.Queued, 1}, {models.Queued, 1}} {
+		for i, want := range [][]any{{models.Success, 0}, {models.Queued, 1}, {models.Success, 0}, {models.Queued, 1}} {
 			run := w.run(queued[i].ID)
 			require.Equal(w, want, []any{run.State, run.ClearNumber}, "run %d", i)
 		}

@@ -48,6 +48,35 @@ var stateChanges = []testCase{
 		w.becomes(w.at(""), models.Running, queued, later, models.Time{})
 		w.becomes(w.at(""), models.Failed, queued, models.Time{}, later)
 	}},
+	{"a run whose state is NULL is cleared and set as well", func(w *world) {
+		w.dag("d", 16)
+		for _, to := range []models.State{models.Queued, models.Running, models.Failed} {
+			run := w.at("")
+			require.NoError(w, w.db.Model(&run).UpdateColumn("state", nil).Error)
+			_, err := w.r.SetState(w.ctx, run, to)
+			require.NoError(w, err)
+			require.Equal(w, to, w.run(run.ID).State)
+		}
+	}},
+	{"only a running attempt is given back", func(w *world) {
+		w.dag("d", 16)
+		for _, state := range []models.State{models.Queued, models.Success, models.Failed, ""} {
+			run := w.at(state)
+			_, err := w.r.GiveBack(w.ctx, run)
+			require.ErrorIs(w, err, repo.ErrState)
+			require.Equal(w, run, w.run(run.ID))
+		}
+		run := w.at(models.Running)
+		_, err := w.r.GiveBack(w.ctx, models.DagRun{ID: run.ID, ClearNumber: 1})
+		require.ErrorIs(w, err, repo.ErrAttempt)
+		_, err = w.r.GiveBack(w.ctx, models.DagRun{ID: run.ID + 1})
+		require.ErrorIs(w, err, repo.ErrRunNotFound)
+		require.Equal(w, run, w.run(run.ID))
+		back, err := w.r.GiveBack(w.ctx, run)
+		require.NoError(w, err)
+		require.Equal(w, []any{models.Queued, 1, true}, []any{back.State, back.ClearNumber, back.StartDate.IsZero()})
+		require.Equal(w, back, w.run(run.ID))
+	}},
 	{"S83 S84 S85 S86 the table of state changes", func(w *world) {
 		w.dag("d", 16)
 		queued, start, end := models.At(past), models.At(past.Add(time.Hour)), models.At(past.Add(2*time.Hour))
