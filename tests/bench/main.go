@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"slices"
 	"strings"
 
@@ -29,7 +30,7 @@ type workload struct {
 	run  func(*bench) error
 }
 
-var workloads = []workload{{"deep", deep}}
+var workloads = []workload{{"deep", deep}, {"anatomy", anatomy}}
 
 func main() {
 	if err := run(); err != nil {
@@ -47,7 +48,18 @@ func run() error {
 	out := flag.String("out", "", "write NAME.md and NAME.json there")
 	folder := flag.String("folder", os.TempDir(), "where SQLite's files are made")
 	keep := flag.Bool("keep", false, "leave the databases, and use those that an earlier run has left")
+	profile := flag.String("cpuprofile", "", "write a profile of the client there")
 	flag.Parse()
+	if *profile != "" {
+		file, err := os.Create(*profile)
+		if err != nil {
+			return err
+		}
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	size, ok := sizes[*name]
 	if !ok {
 		return fmt.Errorf("no size %q: use one of %s", *name, strings.Join(sizeNames(), ", "))
