@@ -7,11 +7,13 @@ func (s *Server) NoKeyUpdate() bool {
 	return ok
 }
 
-// OrderByNull is what comes first in ORDER BY when an index is to serve the order whose next
-// column is NULL throughout. PostgreSQL has to be told of that column; MariaDB, told, would sort.
-func (s *Server) OrderByNull(column string) string {
-	if _, ok := s.Dialect.(postgres); ok {
-		return column + ", "
+// OrderBy is what comes first in ORDER BY when an index is to serve the order behind columns that
+// are the same throughout: state, and the two given, the first of which may be NULL. PostgreSQL
+// and MySQL have to be told of them; MariaDB, told, would sort.
+func (s *Server) OrderBy(state, first, second string) string {
+	switch s.Dialect.(type) {
+	case postgres, mysql:
+		return state + ", " + first + ", " + second + ", "
 	}
 	return ""
 }

@@ -2,10 +2,8 @@ package repo
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 
 	"gorm.io/gorm"
 
@@ -73,24 +71,30 @@ func (r *Repo) hold(tx *gorm.DB, gates []Gate, take taking) (held []Gate, err er
 // openGate is a held gate with room.
 type openGate struct {
 	Gate
-	Slots int // how many runs it may start
+	Slots  int  // how many runs it may start
+	Astray bool // some of its queued runs have their place elsewhere
 }
 
 // capacity reads the held gates again: those that admit runs, with their limit less what runs
 // in them, and at most so many slots in all.
 func (r *Repo) capacity(tx *gorm.DB, held []Gate, atMost int) (open []openGate, err error) {
-	var selects []string
-	var args []any
+	var u union
 	for _, k := range r.kinds {
 		if gates := k.of(held); len(gates) > 0 {
-			selects = append(selects, "SELECT "+k.names+", "+k.limit+" - "+k.running()+" AS slots FROM "+k.from+
-				" WHERE "+k.column+" IN ? AND "+k.admits)
-			args = append(args, k.keys(gates))
+			u.add("SELECT "+k.names+", "+k.limit+" - "+k.running()+" AS slots, "+k.astray+" AS astray FROM "+k.from+
+				" WHERE "+k.column+" IN @keys AND "+k.admits, map[string]any{"keys": k.keys(gates)})
 		}
 	}
-	err = tx.Raw(r.sql(strings.Join(selects, " UNION ALL ")), args...).Scan(&open).Error
+	err = tx.Raw("?", r.named(u)).Scan(&open).Error
 	open = slices.DeleteFunc(open, func(g openGate) bool { return g.Slots <= 0 })
 	return share(open, atMost), err
+}
+
+// pick is a run that may start, and its place among those of its gate.
+type pick struct {
+	Place int
+	ID    int64 // 0 when the gate has no such run
+	Now   models.Time
 }
 
 // nextQueued picks the due runs that each gate may start, in its order, and reads the time at
@@ -101,30 +105,31 @@ func (r *Repo) nextQueued(tx *gorm.DB, open []openGate) (ids []int64, now models
 	if err != nil {
 		return nil, now, err
 	}
+	values := map[string]any{"now": due}
 	for n := 0; ; n++ {
-		var selects []string
-		var args []any
-		for i, g := range open {
-			if k := r.kindOf(g.Gate); n < len(k.queues) && g.Slots > 0 {
-				selects = append(selects, fmt.Sprintf("SELECT %d AS place, q.id AS id, %s AS now FROM (%s) q", i, clock, k.queues[n]))
-				args = append(append(args, k.binding(g.Gate)...), due, g.Slots)
+		var u union
+		for _, k := range r.kinds {
+			if n == 0 {
+				k.picks(&u, open, values, clock)
 			}
+			k.pickStrays(&u, open, n, values, clock)
 		}
-		if len(selects) == 0 {
+		if len(u) == 0 {
 			return ids, now, nil
 		}
-		var found []struct {
-			Place int
-			ID    int64
-			Now   models.Time
-		}
-		if err := tx.Raw(r.sql(strings.Join(selects, " UNION ALL ")), args...).Scan(&found).Error; err != nil {
+		var found []pick
+		if err := tx.Raw("?", r.named(u)).Scan(&found).Error; err != nil {
 			return nil, now, err
 		}
+		slices.SortStableFunc(found, func(a, b pick) int { return a.Place - b.Place })
 		for _, run := range found {
-			now = r.clockOr(run.Now)
-			ids = append(ids, run.ID)
-			open[run.Place].Slots--
+			if run.ID != 0 {
+				now = r.clockOr(run.Now)
+				ids = append(ids, run.ID)
+			}
+			if run.Place >= few {
+				open[run.Place-few].Slots--
+			}
 		}
 	}
 }

@@ -20,7 +20,7 @@ const insertBatch = 1000
 
 // Enqueue queues runs: one or thousands, all of them or, with an error, none. It returns them
 // as they were stored. Of each run it takes DagID, RunID, RunType, LogicalDate, the data
-// interval, RunAfter, BackfillID, Conf, TriggeredBy, TriggeringUserName and CreatingJobID;
+// interval, RunAfter, BackfillID, SortOrdinal, Conf, TriggeredBy, TriggeringUserName and CreatingJobID;
 // the rest it sets itself. Where they are empty, RunType becomes manual (backfill with a
 // BackfillID), RunAfter the logical date or else now, and RunID is made in Airflow's form,
 // such as manual__2024-01-01T00:00:00+00:00, with random letters after it when there is no logical date.
@@ -134,7 +134,7 @@ func fresh(run models.DagRun, now models.Time) models.DagRun {
 	stored := models.DagRun{
 		DagID: run.DagID, RunID: run.RunID, RunType: run.RunType, LogicalDate: run.LogicalDate,
 		DataIntervalStart: run.DataIntervalStart, DataIntervalEnd: run.DataIntervalEnd,
-		RunAfter: run.RunAfter, BackfillID: run.BackfillID, Conf: run.Conf,
+		RunAfter: run.RunAfter, BackfillID: run.BackfillID, SortOrdinal: run.SortOrdinal, Conf: run.Conf,
 		TriggeredBy: run.TriggeredBy, TriggeringUserName: run.TriggeringUserName,
 		CreatingJobID: run.CreatingJobID, CreatedAt: now, UpdatedAt: now,
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"gorm.io/gorm"
 
@@ -58,17 +59,16 @@ type kind struct {
 	start any // comes before every key
 	rows
 
-	names   string           // the columns of a Gate, in order
-	from    string           // the gate's row
-	column  string           // its key
-	limit   string           // how many runs may run
-	needs   []obstacle       // rows without which there is no gate: a condition over r
-	bars    []obstacle       // what keeps every run out, whatever the limit: conditions over g
-	admits  string           // that none of the bars is there, so runs may start
-	listed  string           // whether the gate is of interest without runs
-	runs    string           // which runs are the gate's
-	queues  []string         // the due runs in the gate's order: when a queue is short, the next is read
-	binding func(Gate) []any // a queue's parameters before time and limit
+	names  string     // the columns of a Gate, in order
+	from   string     // the gate's row
+	column string     // its key
+	limit  string     // how many runs may run
+	needs  []obstacle // rows without which there is no gate: a condition over r
+	bars   []obstacle // what keeps every run out, whatever the limit: conditions over g
+	admits string     // that none of the bars is there, so runs may start
+	listed string     // whether the gate is of interest without runs
+	runs   string     // which runs are the gate's
+	queue
 }
 
 // kinds lists the kinds of gate in the order in which a pass takes them.
@@ -76,6 +76,7 @@ func kinds(maxActiveRuns int) []kind {
 	all := []kind{dagKind(maxActiveRuns), backfillKind()}
 	for i, k := range all {
 		all[i].admits = absent(k.bars)
+		all[i].inner = strings.NewReplacer("@dag_id", "g.dag_id", "@backfill_id", "g.id").Replace(k.text)
 	}
 	return all
 }
@@ -98,10 +99,7 @@ func dagKind(maxActiveRuns int) kind {
 		},
 		listed: "1 = 1",
 		runs:   "r.backfill_id IS NULL AND r.dag_id = g.dag_id",
-		queues: []string{`SELECT r.id AS id FROM {dag_run} r{by index}
-			WHERE r.state = 'queued' AND r.backfill_id IS NULL AND r.dag_id = ? AND r.run_after <= ?
-			ORDER BY {null}r.run_after, r.id LIMIT ?`},
-		binding: func(g Gate) []any { return []any{g.DagID} },
+		queue:  dagQueue(),
 	}
 }
 
@@ -127,19 +125,7 @@ func backfillKind() kind {
 		},
 		listed: "g.completed_at IS NULL",
 		runs:   "r.backfill_id = g.id AND r.dag_id = g.dag_id",
-		// The first queue walks the backfill's order and looks at each run by its key, for which
-		// the state is written so that no index serves it. The second has the runs without a place.
-		queues: []string{
-			`SELECT o.dag_run_id AS id FROM {backfill_dag_run} o
-			WHERE o.backfill_id = ? AND (SELECT 1 FROM {dag_run} r WHERE r.id = o.dag_run_id
-				AND COALESCE(r.state, '') = 'queued' AND r.backfill_id = o.backfill_id AND r.dag_id = ? AND r.run_after <= ? LIMIT 1) IS NOT NULL
-			ORDER BY o.sort_ordinal, o.dag_run_id LIMIT ?`,
-			`SELECT r.id AS id FROM {dag_run} r{by index}
-			WHERE r.state = 'queued' AND r.backfill_id = ? AND r.dag_id = ? AND r.run_after <= ?
-				AND (SELECT 1 FROM {backfill_dag_run} o WHERE o.backfill_id = r.backfill_id AND o.dag_run_id = r.id LIMIT 1) IS NULL
-			ORDER BY r.run_after, r.id LIMIT ?`,
-		},
-		binding: func(g Gate) []any { return []any{g.BackfillID, g.DagID} },
+		queue:  backfillQueue(),
 	}
 }
 
@@ -211,12 +197,12 @@ func (k kind) of(gates []Gate) (mine []Gate) {
 	return mine
 }
 
-// keys are the gates' keys.
+// keys are the gates' keys, padded.
 func (k kind) keys(gates []Gate) (keys []any) {
 	for _, g := range gates {
 		keys = append(keys, k.key(g))
 	}
-	return keys
+	return pad(keys)
 }
 
 // kindOf is the kind of a gate.

@@ -11,6 +11,7 @@ import (
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+	"gorm.io/gorm/schema"
 
 	"github.com/usher-go/usher/locking"
 	"github.com/usher-go/usher/models"
@@ -37,10 +38,11 @@ type Repo struct {
 
 	parallelBackfills bool
 
-	kinds []kind
-	names []string // placeholders in SQL and the tables that they stand for, in pairs
-	index string   // of the runs' index, which answers every question of admission
-	ring  ring
+	kinds      []kind
+	names      []string // placeholders in SQL and the tables that they stand for, in pairs
+	index      string   // of the runs by gate
+	placeIndex string   // of a backfill's queued runs by their place
+	ring       ring
 }
 
 // Option changes how a [Repo] works. It is an error to give one a value that makes no sense.
@@ -87,7 +89,12 @@ func (r *Repo) nameTables() error {
 		}
 		r.names = append(r.names, name, table.Quote(clause.Table{Name: table.Schema.Table}))
 		for _, index := range table.Schema.ParseIndexes() {
-			if index.Class == "" && name == "{dag_run}" { // the others are unique
+			ordered := slices.ContainsFunc(index.Fields, func(f schema.IndexOption) bool { return f.DBName == "sort_ordinal" })
+			switch {
+			case name != "{dag_run}" || index.Class != "": // unique
+			case ordered:
+				r.placeIndex = index.Name
+			default:
 				r.index = index.Name
 			}
 		}
@@ -95,14 +102,14 @@ func (r *Repo) nameTables() error {
 	return nil
 }
 
-// sql puts names into a statement, and what the engine needs to be told to use the runs' index.
+// sql puts names into a statement, and what the engine needs to be told to use the runs' indexes.
 func (r *Repo) sql(text string) string {
 	names := slices.Clone(r.names)
-	through, null := "", ""
+	byIndex, byPlace, order := "", "", ""
 	if server := locking.Found(r.db); server != nil {
-		through, null = server.ForceIndex(r.index), server.OrderByNull("r.backfill_id")
+		byIndex, byPlace, order = server.ForceIndex(r.index), server.ForceIndex(r.placeIndex), server.OrderBy("r.state", "r.backfill_id", "r.dag_id")
 	}
-	return strings.NewReplacer(append(names, "{by index}", through, "{null}", null)...).Replace(text)
+	return strings.NewReplacer(append(names, "{by index}", byIndex, "{by place}", byPlace, "{order}", order)...).Replace(text)
 }
 
 // now is the clock that schedulers agree on, as an operand of SQL: the database's, unless the

@@ -21,12 +21,12 @@ func share(open []openGate, total int) []openGate {
 	return open
 }
 
-// pad repeats the last id until there are 1, 2, 4, 8, … of them, so that statements come in
+// pad repeats the last value until there are 1, 2, 4, 8, … of them, so that statements come in
 // few sizes and are prepared once.
-func pad(ids []int64) []int64 {
-	ids = slices.Clone(ids)
-	for len(ids)&(len(ids)-1) != 0 {
-		ids = append(ids, ids[len(ids)-1])
+func pad[T any](values []T) []T {
+	values = slices.Clone(values)
+	for len(values)&(len(values)-1) != 0 {
+		values = append(values, values[len(values)-1])
 	}
-	return ids
+	return values
 }

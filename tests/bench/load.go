@@ -106,7 +106,7 @@ func (d *database) insertRuns(ctx context.Context, state models.State, kind mode
 		if state == models.Success {
 			ended = "n.at"
 		}
-		err := d.db.WithContext(ctx).Exec(fmt.Sprintf(`INSERT INTO dag_run (dag_id, run_id, state, run_type, logical_date, run_after, queued_at, start_date, end_date, backfill_id, clear_number, created_at, updated_at)
+		err := d.db.WithContext(ctx).Exec(fmt.Sprintf(`INSERT INTO dag_run (dag_id, run_id, state, run_type, logical_date, run_after, queued_at, start_date, end_date, backfill_id, sort_ordinal, clear_number, created_at, updated_at)
 			SELECT d.id, CONCAT('%[1]s__', n.n), '%[2]s', '%[1]s', n.at, n.at, n.at, %[3]s, %[3]s, %[4]s, 0, n.at, n.at
 			FROM bench_number n JOIN bench_number d ON %[5]s WHERE n.n >= %[6]d AND n.n < %[7]d`,
 			kind, state, ended, backfill, dags, from, min(to, from+step))).Error
@@ -118,7 +118,7 @@ func (d *database) insertRuns(ctx context.Context, state models.State, kind mode
 }
 
 func (d *database) loadHistory(ctx context.Context, want data) error {
-	return d.insertRuns(ctx, models.Success, models.ScheduledRun, "NULL", "d.n < "+strconv.Itoa(want.dags), 0, want.finished/want.dags, want.dags)
+	return d.insertRuns(ctx, models.Success, models.ScheduledRun, "NULL, 2147483647", "d.n < "+strconv.Itoa(want.dags), 0, want.finished/want.dags, want.dags)
 }
 
 func (d *database) loadQueue(ctx context.Context, want data) error {
@@ -126,17 +126,17 @@ func (d *database) loadQueue(ctx context.Context, want data) error {
 		return nil
 	}
 	dags := fmt.Sprintf("d.n < %d AND d.n %% %d = 0", want.dags, want.dags/want.waiting)
-	return d.insertRuns(ctx, models.Queued, models.ScheduledRun, "NULL", dags, firstQueued, firstQueued+want.perDag, want.waiting)
+	return d.insertRuns(ctx, models.Queued, models.ScheduledRun, "NULL, 2147483647", dags, firstQueued, firstQueued+want.perDag, want.waiting)
 }
 
 func (d *database) loadBackfills(ctx context.Context, want data) error {
 	dags := fmt.Sprintf("d.n < %d", want.backfills)
-	err := d.insertRuns(ctx, models.Queued, models.BackfillRun, "d.n + 1", dags, firstBackfill, firstBackfill+want.perBackfill, want.backfills)
+	err := d.insertRuns(ctx, models.Queued, models.BackfillRun, fmt.Sprintf("d.n + 1, n.n - %d", firstBackfill-1), dags, firstBackfill, firstBackfill+want.perBackfill, want.backfills)
 	if err != nil {
 		return err
 	}
 	return d.db.WithContext(ctx).Exec(`INSERT INTO backfill_dag_run (backfill_id, dag_run_id, logical_date, sort_ordinal)
-		SELECT r.backfill_id, r.id, r.logical_date, n.n - ? FROM dag_run r JOIN bench_number n ON n.at = r.run_after WHERE r.backfill_id IS NOT NULL`, firstBackfill-1).Error
+		SELECT r.backfill_id, r.id, r.logical_date, r.sort_ordinal FROM dag_run r WHERE r.state = 'queued' AND r.backfill_id IS NOT NULL`).Error
 }
 
 // settle lets the engine look at what it has.
