@@ -68,6 +68,7 @@ type kind struct {
 	admits string     // that none of the bars is there, so runs may start
 	listed string     // whether the gate is of interest without runs
 	runs   string     // which runs are the gate's
+	any    string     // which runs are of a gate of this kind
 	queue
 }
 
@@ -99,6 +100,7 @@ func dagKind(maxActiveRuns int) kind {
 		},
 		listed: "1 = 1",
 		runs:   "r.backfill_id IS NULL AND r.dag_id = g.dag_id",
+		any:    "r.backfill_id IS NULL",
 		queue:  dagQueue(),
 	}
 }
@@ -125,6 +127,7 @@ func backfillKind() kind {
 		},
 		listed: "g.completed_at IS NULL",
 		runs:   "r.backfill_id = g.id AND r.dag_id = g.dag_id",
+		any:    "r.backfill_id IS NOT NULL",
 		queue:  backfillQueue(),
 	}
 }
@@ -185,6 +188,11 @@ func (k kind) running() string {
 // to be so rare that it reads and sorts everything.
 func (k kind) due(now string) string {
 	return fmt.Sprintf("(SELECT 1 FROM {dag_run} r{by index} WHERE r.state = 'queued' AND %s AND r.run_after <= %s LIMIT 1) IS NOT NULL", k.runs, now)
+}
+
+// some tells whether any run is queued in a gate of this kind; where none is, no gate is looked at.
+func (k kind) some() string {
+	return "(SELECT 1 FROM {dag_run} r{by index} WHERE r.state = 'queued' AND " + k.any + " ORDER BY {order}1 LIMIT 1) IS NOT NULL"
 }
 
 // of picks the gates of this kind.

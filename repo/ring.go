@@ -77,7 +77,7 @@ func (r *Repo) waitingGates(ctx context.Context, runs int) ([]Gate, error) {
 
 // walk finds the next gates of a kind from a place on.
 func (k kind) walk(now, from string) string {
-	return "SELECT " + k.names + " FROM " + k.from + " WHERE " + k.column + " " + from + " ? AND " + k.admits +
+	return "SELECT " + k.names + " FROM " + k.from + " WHERE " + k.column + " " + from + " ? AND " + k.some() + " AND " + k.admits +
 		" AND " + k.due(now) + " AND " + k.limit + " > " + k.running() + " ORDER BY " + k.column + " LIMIT ?"
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"github.com/usher-go/usher/locking"
 	"github.com/usher-go/usher/models"
@@ -25,22 +26,33 @@ func (r *Repo) Finish(ctx context.Context, run models.DagRun, state models.State
 		return r.explain("finish run", err)
 	}
 	_, err = locking.InTx(ctx, r.db, func(tx *gorm.DB) (struct{}, error) {
-		ended := tx.Model(&models.DagRun{}).
-			Where("id = ? AND clear_number = ? AND state IN ?", run.ID, run.ClearNumber, []models.State{models.Queued, models.Running}).
-			UpdateColumns(map[string]any{"state": state, "end_date": now, "updated_at": now})
-		if ended.Error != nil || ended.RowsAffected == 1 {
-			return struct{}{}, ended.Error
-		}
-		found, err := current(tx, run)
-		if err == nil {
-			err = fmt.Errorf("%w: %s of DAG %s has ended already, in %s", ErrState, found.RunID, found.DagID, found.State)
-		}
-		return struct{}{}, err
+		return struct{}{}, finish(tx, run, ending(state, now))
 	})
 	if err == nil {
 		r.ring.free(GateOf(run))
 	}
 	return r.explain("finish run", err)
+}
+
+// unfinished are the states of runs that can be finished.
+var unfinished = []models.State{models.Queued, models.Running}
+
+// ending is what changes when a run ends.
+func ending(state models.State, now clause.Expr) map[string]any {
+	return map[string]any{"state": state, "end_date": now, "updated_at": now}
+}
+
+// finish ends an attempt of a run, or says why it cannot.
+func finish(tx *gorm.DB, run models.DagRun, columns map[string]any) error {
+	ended := tx.Model(&models.DagRun{}).Where("id = ? AND clear_number = ? AND state IN ?", run.ID, run.ClearNumber, unfinished).UpdateColumns(columns)
+	if ended.Error != nil || ended.RowsAffected == 1 {
+		return ended.Error
+	}
+	found, err := current(tx, run)
+	if err == nil {
+		err = fmt.Errorf("%w: %s of DAG %s has ended already, in %s", ErrState, found.RunID, found.DagID, found.State)
+	}
+	return err
 }
 
 // Clear queues the given attempt of a run again, whatever its state, and returns the run as it

@@ -163,6 +163,31 @@ var stateChanges = []testCase{
 		_, err = w.r.SetState(w.ctx, ended, "sleeping")
 		require.ErrorIs(w, err, repo.ErrInvalid)
 	}},
+	{"many runs are finished at once, and those that cannot be keep none of the others", func(w *world) {
+		w.dag("d", 16)
+		w.queue("d", 6, past, time.Hour)
+		runs, err := w.r.Admit(w.ctx)
+		require.NoError(w, err)
+		require.Len(w, runs, 6)
+		require.NoError(w, w.r.FinishAll(w.ctx, nil, models.Success))
+		require.ErrorIs(w, w.r.FinishAll(w.ctx, runs, models.Running), repo.ErrInvalid)
+		require.NoError(w, w.r.FinishAll(w.ctx, runs[:2], models.Failed))
+		require.Equal(w, models.Failed, w.run(runs[1].ID).State)
+		require.False(w, w.run(runs[1].ID).EndDate.IsZero())
+		again, err := w.r.Clear(w.ctx, runs[2])
+		require.NoError(w, err)
+		gone := models.DagRun{ID: 1 << 40}
+		err = w.r.FinishAll(w.ctx, []models.DagRun{runs[1], runs[2], runs[3], gone, runs[4]}, models.Success)
+		require.ErrorIs(w, err, repo.ErrState)
+		require.ErrorIs(w, err, repo.ErrAttempt)
+		require.ErrorIs(w, err, repo.ErrRunNotFound)
+		require.Equal(w, models.Failed, w.run(runs[1].ID).State)
+		require.Equal(w, models.Queued, w.run(runs[2].ID).State)
+		require.Equal(w, models.Success, w.run(runs[3].ID).State)
+		require.Equal(w, models.Success, w.run(runs[4].ID).State)
+		require.NoError(w, w.r.FinishAll(w.ctx, []models.DagRun{again, runs[5]}, models.Success), "different attempts")
+		require.Equal(w, 4, w.count(dagGate("d"), models.Success))
+	}},
 	{"a change waits for a pass that goes on, and a transaction is refused", func(w *world) {
 		_, err := repo.New(w.db.Begin())
 		require.ErrorIs(w, err, locking.ErrNested)

@@ -1,0 +1,72 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gorm.io/gorm"
+
+	"github.com/usher-go/usher/locking"
+	"github.com/usher-go/usher/models"
+)
+
+// FinishAll is [Repo.Finish] for many runs in one transaction, which costs one commit instead of
+// many. A run that Finish would refuse is left as it is, and keeps none of the others from
+// ending: the error says of each why, as that of Finish does ([ErrAttempt], [ErrState],
+// [ErrRunNotFound]). With any other error nothing is changed.
+func (r *Repo) FinishAll(ctx context.Context, runs []models.DagRun, state models.State) error {
+	if err := checkState(state, models.Success, models.Failed); err != nil {
+		return fmt.Errorf("finish runs: %w", err)
+	}
+	now, _, err := r.now(ctx)
+	if err != nil {
+		return r.explain("finish runs", err)
+	}
+	columns := ending(state, now)
+	_, err = locking.InTx(ctx, r.db, func(tx *gorm.DB) (struct{}, error) {
+		return struct{}{}, finishTogether(tx, runs, columns)
+	})
+	var refused []error
+	if errors.Is(err, errSome) {
+		refused, err = locking.InTx(ctx, r.db, func(tx *gorm.DB) (refused []error, err error) {
+			for _, run := range runs {
+				if err := finish(tx, run, columns); errors.Is(err, ErrState) || errors.Is(err, ErrAttempt) || errors.Is(err, ErrRunNotFound) {
+					refused = append(refused, err)
+				} else if err != nil {
+					return nil, err
+				}
+			}
+			return refused, nil
+		})
+	}
+	if err == nil {
+		for _, run := range runs {
+			r.ring.free(GateOf(run))
+		}
+	}
+	return r.explain("finish runs", errors.Join(append(refused, err)...))
+}
+
+// errSome undoes a change of some of the runs that were to be changed.
+var errSome = errors.New("some of the runs cannot be finished")
+
+// finishTogether ends the runs in one statement for each number of attempts. It returns
+// errSome when one of them cannot be ended.
+func finishTogether(tx *gorm.DB, runs []models.DagRun, columns map[string]any) error {
+	attempts := map[int][]int64{}
+	for _, run := range runs {
+		attempts[run.ClearNumber] = append(attempts[run.ClearNumber], run.ID)
+	}
+	for attempt, ids := range attempts {
+		ended := tx.Model(&models.DagRun{}).
+			Where("id IN ? AND clear_number = ? AND COALESCE(state, '') IN ?", pad(ids), attempt, unfinished).UpdateColumns(columns)
+		if ended.Error != nil {
+			return ended.Error
+		}
+		if ended.RowsAffected != int64(len(ids)) {
+			return errSome
+		}
+	}
+	return nil
+}
