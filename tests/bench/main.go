@@ -30,10 +30,17 @@ type workload struct {
 	run  func(*bench) error
 }
 
-var workloads = []workload{{"deep", deep}, {"anatomy", anatomy}}
+var workloads = []workload{
+	{"deep", deep}, {"anatomy", anatomy}, {"idle", idle}, {"steady", steady}, {"wide", wide},
+	{"contention", contention}, {"limits", gates}, {"memory", memory},
+}
 
 func main() {
-	if err := run(); err != nil {
+	do := run
+	if text := os.Getenv(workerVariable); text != "" {
+		do = func() error { return work(text) }
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}

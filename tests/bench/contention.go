@@ -1,0 +1,158 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"time"
+
+	"context"
+
+	"github.com/usher-go/usher/locking"
+	"github.com/usher-go/usher/repo"
+)
+
+// worker is what a scheduler process is to do, and what it has done.
+type worker struct {
+	Engine, DSN  string
+	Seconds      float64
+	Runs, Passes int
+	Empty, Lost  int // passes that started nothing; those that lost every attempt
+}
+
+const workerVariable = "USHER_BENCH_WORKER"
+
+// work is the life of a scheduler process: it admits for a while, and pauses at random after a
+// pass that started nothing.
+func work(text string) error {
+	var w worker
+	if err := json.Unmarshal([]byte(text), &w); err != nil {
+		return err
+	}
+	i := slices.IndexFunc(engines, func(e engine) bool { return e.name == w.Engine })
+	d, err := engines[i].connect(w.DSN)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	r, err := repo.New(d.db)
+	if err != nil {
+		return err
+	}
+	for end := time.Now().Add(time.Duration(w.Seconds * float64(time.Second))); time.Now().Before(end); {
+		runs, err := r.Admit(context.Background())
+		if err != nil && !errors.Is(err, locking.ErrContention) {
+			return err
+		}
+		w.Passes++
+		w.Runs += len(runs)
+		if err != nil {
+			w.Lost++
+		} else if len(runs) == 0 {
+			w.Empty++
+			time.Sleep(rand.N(10 * time.Millisecond))
+		}
+	}
+	return json.NewEncoder(os.Stdout).Encode(w)
+}
+
+// contention measures 1 to 16 scheduler processes on the deep queue.
+func contention(b *bench) error {
+	want := b.size.deep[0]
+	want.name, want.backfillLimit, want.limit, want.finished = "contention"+want.name, 1000, 1000, want.dags
+	d, done, err := b.open(want)
+	if err != nil {
+		return err
+	}
+	defer done()
+	alone := 0.0
+	for _, processes := range []int{1, 2, 4, 8, 16} {
+		all, err := b.race(d, processes)
+		if err != nil {
+			return err
+		}
+		perSecond := float64(all.Runs) / all.Seconds
+		b.add("contention", fmt.Sprintf("%d scheduler processes", processes), perSecond, "runs/s", "")
+		if processes == 1 {
+			alone = perSecond
+		}
+		if processes == 8 {
+			b.add("contention", "8 processes over one", perSecond/alone, "ratio", "≥ 1")
+			b.add("contention", "empty passes among those of 8 processes", float64(all.Empty)/float64(all.Passes), "ratio", "< 0.1")
+			b.add("contention", "passes of 8 processes that lost every attempt", float64(all.Lost), "passes", "0")
+		}
+		if err := d.db.WithContext(b.ctx).Exec("UPDATE dag_run SET state = 'queued', start_date = NULL WHERE state = 'running'").Error; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// race adds up what so many processes do.
+func (b *bench) race(d *database, processes int) (all worker, err error) {
+	text, err := json.Marshal(worker{Engine: d.name, DSN: d.DSN, Seconds: b.size.seconds})
+	if err != nil {
+		return all, err
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return all, err
+	}
+	answers := make(chan worker, processes)
+	failures := make(chan error, processes)
+	for range processes {
+		go func() {
+			var answer worker
+			cmd := exec.CommandContext(b.ctx, program)
+			cmd.Env, cmd.Stderr = append(os.Environ(), workerVariable+"="+string(text)), os.Stderr
+			out, err := cmd.Output()
+			failures <- errors.Join(err, json.Unmarshal(out, &answer))
+			answers <- answer
+		}()
+	}
+	for range processes {
+		err = errors.Join(err, <-failures)
+		a := <-answers
+		all.Runs, all.Passes, all.Empty, all.Lost, all.Seconds = all.Runs+a.Runs, all.Passes+a.Passes, all.Empty+a.Empty, all.Lost+a.Lost, a.Seconds
+	}
+	return all, err
+}
+
+// memory measures what a scheduler process holds before and after many passes.
+func memory(b *bench) error {
+	d, done, err := b.open(data{name: "memory", dags: 100, waiting: 100, perDag: 2, finished: 100, limit: 1})
+	if err != nil {
+		return err
+	}
+	defer done()
+	r, err := repo.New(d.db)
+	if err != nil {
+		return err
+	}
+	held := func() float64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc) / (1 << 20)
+	}
+	before := 0.0
+	for i := range b.size.passes {
+		if i == b.size.passes/10 {
+			before = held()
+		}
+		runs, err := r.Admit(b.ctx)
+		if err == nil && i%100 == 0 {
+			err = d.requeue(b.ctx, runs)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	b.add("memory", fmt.Sprintf("growth of the heap over %d passes", b.size.passes), held()-before, "MB", "≤ 20")
+	return nil
+}
