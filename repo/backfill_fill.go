@@ -22,7 +22,7 @@ func (r *Repo) fill(tx *gorm.DB, q BackfillRequest, b models.Backfill, plan []pl
 		case p.run.ID != 0:
 			again = append(again, p.run)
 		case p.reason == "":
-			made = append(made, newRun(b, p.Interval))
+			made = append(made, newRun(b, p.Interval, dates[i].SortOrdinal))
 			empty = append(empty, &dates[i])
 		}
 	}
@@ -45,19 +45,19 @@ func (r *Repo) fill(tx *gorm.DB, q BackfillRequest, b models.Backfill, plan []pl
 	return dates, r.readPlaces(tx, dates)
 }
 
-// newRun is the run that a backfill makes for a date.
-func newRun(b models.Backfill, i Interval) models.DagRun {
+// newRun is the run that a backfill makes for a date, which has a place in its order.
+func newRun(b models.Backfill, i Interval, ordinal int) models.DagRun {
 	return fresh(models.DagRun{
 		DagID: b.DagID, RunType: models.BackfillRun, LogicalDate: models.At(i.Start), RunAfter: models.At(i.End),
-		DataIntervalStart: models.At(i.Start), DataIntervalEnd: models.At(i.End), BackfillID: &b.ID,
+		DataIntervalStart: models.At(i.Start), DataIntervalEnd: models.At(i.End), BackfillID: &b.ID, SortOrdinal: models.Place(ordinal),
 		Conf: b.DagRunConf, TriggeredBy: triggeredByBackfill, TriggeringUserName: b.TriggeringUserName,
 	}, b.CreatedAt)
 }
 
 // joining are the changes to a run that exists and joins a backfill. Its configuration stays
-// unless the backfill has one.
+// unless the backfill has one; the place that it may have had in another backfill goes.
 func joining(b models.Backfill) map[string]any {
-	changes := map[string]any{"backfill_id": b.ID, "run_type": models.BackfillRun, "triggered_by": triggeredByBackfill}
+	changes := map[string]any{"backfill_id": b.ID, "run_type": models.BackfillRun, "triggered_by": triggeredByBackfill, "sort_ordinal": models.Place(0)}
 	if b.DagRunConf != nil {
 		changes["conf"] = b.DagRunConf
 	}

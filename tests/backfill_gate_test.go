@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"slices"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -69,6 +70,45 @@ var backfillGate = []testCase{
 			require.Equal(w, []string{runs[i].RunID}, w.pass())
 			require.NoError(w, w.r.Finish(w.ctx, runs[i], models.Success))
 		}
+	}},
+	{"runs that have their place start by it, then by run_after and id, also those that are cleared", func(w *world) {
+		w.dag("d", 16)
+		b := w.backfill("d", 1, 12)
+		runs, err := w.r.Runs(w.ctx, repo.RunQuery{BackfillID: b.BackfillID})
+		require.NoError(w, err)
+		order := []int{7, 2, 11, 0, 5, 9, 1, 3, 10, 4, 8, 6}
+		for place, i := range order {
+			require.NoError(w, w.db.Model(&runs[i]).UpdateColumn("sort_ordinal", 1+place/2).Error) // two of each
+		}
+		for i := 0; i < len(order); i += 2 { // of which the earlier date comes first
+			slices.Sort(order[i : i+2])
+		}
+		for n, i := range order {
+			require.Equal(w, []string{runs[i].RunID}, w.pass())
+			require.NoError(w, w.r.Finish(w.ctx, runs[i], models.Success))
+			if n == 6 {
+				again, err := w.r.Clear(w.ctx, runs[order[1]])
+				require.NoError(w, err)
+				require.Equal(w, []string{again.RunID}, w.pass())
+				require.NoError(w, w.r.Finish(w.ctx, again, models.Success))
+			}
+		}
+	}},
+	{"a gate with many slots and one with few start their runs in order", func(w *world) {
+		w.dag("d", 30)
+		w.queue("d", 25, past, time.Hour)
+		b := w.backfill("d", 11, 20)
+		w.setPlaces()
+		w.r = w.repo()
+		runs, err := w.r.Admit(w.ctx)
+		require.NoError(w, err)
+		require.Len(w, runs, 36)
+		last := map[repo.Gate]models.Time{}
+		for _, run := range runs {
+			require.True(w, last[repo.GateOf(run)].Before(run.RunAfter.Time), "%s", run.RunID)
+			last[repo.GateOf(run)] = run.RunAfter
+		}
+		w.running(map[repo.Gate]int{dagGate("d"): 25, b: 11})
 	}},
 	{"one pass takes runs with an ordinal and without", func(w *world) {
 		w.dag("d", 16)
