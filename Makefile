@@ -6,9 +6,10 @@ SHELL := bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
 LIBRARY     := ./repo,./locking,./dialect,./models,./runner,./schedule
+SIZE        := medium
 SERVERS     := eval "$$(tests/servers.sh up)"
 
-.PHONY: help demo test test/sqlite test/postgres test/mysql test/mariadb test/soak lint fmt up down servers
+.PHONY: help demo test test/sqlite test/postgres test/mysql test/mariadb test/soak bench bench/peers lint fmt up down servers
 
 help: ## List the targets
 	@grep -hE '^[a-z/]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -33,6 +34,12 @@ test/mariadb: ## The conformance suite on MariaDB
 
 test/soak: ## Every contest of schedulers 20 times in a row, on all engines
 	$(SERVERS) && USHER_TEST_ROUNDS=20 go test -race -count=1 -timeout 60m -v -run '/(8_|control)' ./tests
+
+bench: ## Measure usher beside the floor and Airflow's algorithm, into docs/benchmarks: SIZE=small, medium or full
+	$(SERVERS) && go run ./tests/bench -size $(SIZE) -out docs/benchmarks
+
+bench/peers: ## Measure usher beside River and DBOS, on PostgreSQL, into docs/benchmarks
+	$(SERVERS) && cd tests/bench/peers && go run . -out ../../../docs/benchmarks/peers.md
 
 lint: ## go vet, staticcheck, gofumpt, and the shape of the code
 	go vet ./...

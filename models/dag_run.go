@@ -51,7 +51,7 @@ type DagRun struct {
 	BackfillID *int64 `gorm:"column:backfill_id;index:,composite:gate,priority:2;index:,composite:place,priority:2" json:"backfill_id"`
 	// SortOrdinal is the run's place in its backfill's order, as in backfill_dag_run, where it is
 	// read for a queued run that has none here. Who makes a backfill sets both.
-	SortOrdinal Place `gorm:"column:sort_ordinal;type:integer NOT NULL DEFAULT 2147483647;index:,composite:place,priority:4" json:"-"`
+	SortOrdinal Place `gorm:"column:sort_ordinal;type:integer NOT NULL DEFAULT 2147483647;index:,composite:place,priority:4" json:"sort_ordinal"`
 	// Conf is the run's configuration.
 	Conf JSON `gorm:"column:conf" json:"conf"`
 	// TriggeredBy is the kind of actor that queued the run, such as "cli" or "rest_api".

@@ -42,7 +42,26 @@ func (r *Repo) fill(tx *gorm.DB, q BackfillRequest, b models.Backfill, plan []pl
 		}
 		m.add(len(some))
 	}
+	if err := r.placeRuns(tx, again, b.ID); err != nil {
+		return nil, err
+	}
 	return dates, r.readPlaces(tx, dates)
+}
+
+// placeRuns gives runs that have joined a backfill the places of its dates.
+func (r *Repo) placeRuns(tx *gorm.DB, runs []models.DagRun, backfillID int64) error {
+	place := r.sql("(SELECT o.sort_ordinal FROM {backfill_dag_run} o WHERE o.dag_run_id = {dag_run}.id AND o.backfill_id = ?)")
+	var ids []int64
+	for _, run := range runs {
+		ids = append(ids, run.ID)
+	}
+	for some := range slices.Chunk(ids, insertBatch) {
+		err := tx.Model(&models.DagRun{}).Where("id IN ?", pad(some)).UpdateColumn("sort_ordinal", gorm.Expr(place, backfillID)).Error
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // newRun is the run that a backfill makes for a date, which has a place in its order.
@@ -55,9 +74,9 @@ func newRun(b models.Backfill, i Interval, ordinal int) models.DagRun {
 }
 
 // joining are the changes to a run that exists and joins a backfill. Its configuration stays
-// unless the backfill has one; the place that it may have had in another backfill goes.
+// unless the backfill has one. Its place is set by placeRuns.
 func joining(b models.Backfill) map[string]any {
-	changes := map[string]any{"backfill_id": b.ID, "run_type": models.BackfillRun, "triggered_by": triggeredByBackfill, "sort_ordinal": models.Place(0)}
+	changes := map[string]any{"backfill_id": b.ID, "run_type": models.BackfillRun, "triggered_by": triggeredByBackfill}
 	if b.DagRunConf != nil {
 		changes["conf"] = b.DagRunConf
 	}

@@ -141,6 +141,11 @@ func reprocessing(behavior models.ReprocessBehavior, again []int, want ...string
 		q.Reprocess = behavior
 		b, dates := w.create(q)
 		require.Equal(w, want, told(dates))
+		for _, d := range dates {
+			if d.DagRunID != nil {
+				require.EqualValues(w, d.SortOrdinal, w.run(*d.DagRunID).SortOrdinal)
+			}
+		}
 		require.Equal(w, noise, w.run(noise.ID))
 		for n, old := range before {
 			run := w.run(old.ID)
@@ -151,7 +156,7 @@ func reprocessing(behavior models.ReprocessBehavior, again []int, want ...string
 			expected := old
 			expected.State, expected.RunType, expected.TriggeredBy, expected.BackfillID = models.Queued, models.BackfillRun, "backfill", &b.ID
 			expected.QueuedAt, expected.UpdatedAt, expected.ClearNumber = b.CreatedAt, b.CreatedAt, 1
-			expected.StartDate, expected.EndDate = models.Time{}, models.Time{}
+			expected.StartDate, expected.EndDate, expected.SortOrdinal = models.Time{}, models.Time{}, models.Place(n-2)
 			require.Equal(w, expected, run, "day %d is the same row, in its next attempt", n)
 			require.ErrorIs(w, w.r.Finish(w.ctx, old, models.Success), repo.ErrAttempt)
 		}
