@@ -159,7 +159,7 @@ func engineNames(s source, report func(string, ...any)) {
 var lockSQL = regexp.MustCompile(`\bFOR (NO KEY )?(UPDATE|SHARE)\b|\bLOCK IN SHARE MODE\b`)
 
 func locks(s source, report func(string, ...any)) {
-	if s.isTest() || s.path == "locking/clause.go" {
+	if s.isTest() || s.path == "locking/clause.go" || s.within("tests/bench") { // which has a rival's
 		return
 	}
 	literals(s, func(text string) {
@@ -205,7 +205,7 @@ func clocks(s source, report func(string, ...any)) {
 		case x != "time":
 		case name == "Sleep" && s.isTest():
 			report("a test sleeps")
-		case (name == "Now" || name == "Since") && !s.isTest() && !s.within("cmd", "internal/exercise", "examples"):
+		case (name == "Now" || name == "Since") && !s.isTest() && !s.within("cmd", "internal/exercise", "examples", "tests/bench"):
 			report("reads the clock of its own machine")
 		}
 	})

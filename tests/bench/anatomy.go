@@ -13,8 +13,13 @@ import (
 
 // steps are the statements of a pass, told by what they contain; the first that fits counts.
 var steps = [][2]string{
-	{"the hint", "_ring"}, {"holding the gates", "FOR UPDATE"}, {"holding the gates", "DELETE FROM"},
-	{"capacity", " AS slots"}, {"the queues", " AS place"}, {"marking", "UPDATE"}, {"reading back", "SELECT"},
+	{"the hint", "_ring"},
+	{"holding the gates", "FOR UPDATE"},
+	{"holding the gates", "DELETE FROM"},
+	{"capacity", " AS slots"},
+	{"the queues", " AS place"},
+	{"marking", "UPDATE"},
+	{"reading back", "SELECT"},
 }
 
 // stopwatch adds up the time of statements, by step.

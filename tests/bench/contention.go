@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,8 +11,6 @@ import (
 	"runtime"
 	"slices"
 	"time"
-
-	"context"
 
 	"github.com/usher-go/usher/locking"
 	"github.com/usher-go/usher/repo"

@@ -31,8 +31,14 @@ type workload struct {
 }
 
 var workloads = []workload{
-	{"deep", deep}, {"anatomy", anatomy}, {"idle", idle}, {"steady", steady}, {"wide", wide},
-	{"contention", contention}, {"limits", gates}, {"memory", memory},
+	{"deep", deep},
+	{"anatomy", anatomy},
+	{"idle", idle},
+	{"steady", steady},
+	{"wide", wide},
+	{"contention", contention},
+	{"limits", gates},
+	{"memory", memory},
 }
 
 func main() {

@@ -72,7 +72,7 @@ func (d *database) airflow(ctx context.Context) ([]models.DagRun, error) {
 }
 
 func (d *database) airflowLock() string {
-	return map[string]string{"PostgreSQL": " FOR " + "UPDATE OF r SKIP LOCKED", "MySQL": " FOR " + "UPDATE OF r SKIP LOCKED", "MariaDB": " FOR " + "UPDATE SKIP LOCKED"}[d.label]
+	return map[string]string{"PostgreSQL": " FOR UPDATE OF r SKIP LOCKED", "MySQL": " FOR UPDATE OF r SKIP LOCKED", "MariaDB": " FOR UPDATE SKIP LOCKED"}[d.label]
 }
 
 type airflowGate struct {
