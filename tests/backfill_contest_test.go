@@ -88,6 +88,7 @@ func createAndDie(ctx context.Context, db *gorm.DB, r *repo.Repo, before int) er
 			dieBefore(n)
 		}),
 		db.Callback().Create().After("*").Register("test:after", after),
+		db.Callback().Update().After("*").Register("test:after", after),
 		db.Callback().Query().After("*").Register("test:after", after),
 	)
 	if err != nil {

@@ -189,7 +189,7 @@ var backfillCreation = []testCase{
 		require.Equal(w, models.DagRun{
 			ID: *dates[1].DagRunID, DagID: "d", RunID: "backfill__2024-01-02T00:00:00+00:00", State: models.Queued, RunType: models.BackfillRun,
 			LogicalDate: models.At(day(2)), DataIntervalStart: models.At(day(2)), DataIntervalEnd: models.At(day(3)), RunAfter: models.At(day(3)),
-			QueuedAt: b.CreatedAt, BackfillID: &b.ID, Conf: b.DagRunConf, TriggeredBy: "backfill", TriggeringUserName: "böb", CreatedAt: b.CreatedAt, UpdatedAt: b.CreatedAt,
+			QueuedAt: b.CreatedAt, BackfillID: &b.ID, SortOrdinal: 2, Conf: b.DagRunConf, TriggeredBy: "backfill", TriggeringUserName: "böb", CreatedAt: b.CreatedAt, UpdatedAt: b.CreatedAt,
 		}, w.run(*dates[1].DagRunID))
 		require.Empty(w, w.passes(2), "it is paused")
 		_, err := w.r.UnpauseBackfill(w.ctx, b.ID)

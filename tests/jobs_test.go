@@ -283,8 +283,8 @@ var jobs = []testCase{
 	{"a pass starts no more runs than it is asked for", func(w *world) {
 		for _, id := range []string{"a", "b", "c"} {
 			w.dag(id, 10)
-			w.queue(id, 10, past, time.Minute)
-			w.backfill(id, 10, 10)
+			w.queue(id, 40, past, time.Minute)
+			w.backfill(id, 10, 40)
 		}
 		started := map[repo.Gate]int{}
 		for _, n := range []int{1, 2, 5, 20, 1000} {

@@ -304,7 +304,7 @@ func (w *world) checkRecovery(wasteful string) {
 	plan := w.plan(silent[0])
 	require.Contains(w, plan, "idx_job_alive", silent[0])
 	require.NotRegexp(w, "(?m)"+wasteful, plan)
-	w.bounded(t, again, 4, 15_000) // orphans, twice, as the batch is full, the change, and the reading
+	w.bounded(t, again, 4, 25_000) // orphans with their jobs, twice, as the batch is full, the change, and the reading
 }
 
 // checkResumption looks at the statements that resume a backfill of 500 dates.
