@@ -192,7 +192,7 @@ func (k kind) due(now string) string {
 
 // some tells whether any run is queued in a gate of this kind; where none is, no gate is looked at.
 func (k kind) some() string {
-	return "(SELECT 1 FROM {dag_run} r{by index} WHERE r.state = 'queued' AND " + k.any + " ORDER BY {order}1 LIMIT 1) IS NOT NULL"
+	return "(SELECT 1 FROM {dag_run} r{by index} WHERE r.state = 'queued' AND " + k.any + "{in order} LIMIT 1) IS NOT NULL"
 }
 
 // of picks the gates of this kind.

@@ -3,8 +3,6 @@ package repo
 import (
 	"fmt"
 	"maps"
-
-	"github.com/usher-go/usher/models"
 )
 
 // queue is the queue of a kind of gate.
@@ -34,8 +32,8 @@ func backfillQueue() queue {
 			WHERE r.state = 'queued' AND r.backfill_id = @backfill_id AND r.dag_id = @dag_id AND (r.run_after <= @now) IS TRUE
 			ORDER BY {order}r.sort_ordinal, r.run_after, r.id`,
 		row: "{backfill} g",
-		astray: fmt.Sprintf(`(SELECT 1 FROM {dag_run} r{by place}
-			WHERE r.state = 'queued' AND r.backfill_id = g.id AND r.dag_id = g.dag_id AND r.sort_ordinal = %d LIMIT 1) IS NOT NULL`, models.NoPlace),
+		astray: `(SELECT 1 FROM {dag_run} r{by place}
+			WHERE r.state = 'queued' AND r.backfill_id = g.id AND r.dag_id = g.dag_id AND {no place} LIMIT 1) IS NOT NULL`,
 		// The first walks the order that backfill_dag_run has and looks at each run by its key, for which
 		// the state is written so that no index serves it. The second has the runs without a place there.
 		strays: []string{

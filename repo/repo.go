@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -103,13 +104,20 @@ func (r *Repo) nameTables() error {
 }
 
 // sql puts names into a statement, and what the engine needs to be told to use the runs' indexes.
+// Where it goes by the order that is asked for, runs without a place are asked for in theirs:
+// the index by gate, which does not have it, would lead through the whole queue.
 func (r *Repo) sql(text string) string {
-	names := slices.Clone(r.names)
-	byIndex, byPlace, order := "", "", ""
+	byIndex, byPlace, order, inOrder := "", "", "", ""
+	noPlace := "r.sort_ordinal = " + strconv.Itoa(models.NoPlace)
 	if server := locking.Found(r.db); server != nil {
 		byIndex, byPlace, order = server.ForceIndex(r.index), server.ForceIndex(r.placeIndex), server.OrderBy("r.state", "r.backfill_id", "r.dag_id")
 	}
-	return strings.NewReplacer(append(names, "{by index}", byIndex, "{by place}", byPlace, "{order}", order)...).Replace(text)
+	if order != "" {
+		inOrder = " ORDER BY " + strings.TrimSuffix(order, ", ")
+		noPlace = "r.sort_ordinal >= " + strconv.Itoa(models.NoPlace) + " ORDER BY " + order + "r.sort_ordinal"
+	}
+	return strings.NewReplacer(append(slices.Clone(r.names),
+		"{by index}", byIndex, "{by place}", byPlace, "{order}", order, "{in order}", inOrder, "{no place}", noPlace)...).Replace(text)
 }
 
 // now is the clock that schedulers agree on, as an operand of SQL: the database's, unless the
