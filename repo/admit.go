@@ -25,17 +25,30 @@ func (r *Repo) Admit(ctx context.Context) ([]models.DagRun, error) {
 	return runs, err
 }
 
-// pass is one pass that starts at most so many runs; it returns the gates that it looked at as well.
+// pass is one pass that starts at most so many runs; it returns the gates that it looked at as
+// well. Most try first the gates that this scheduler has just freed, which are known without a
+// look at the others, however many these are.
 func (r *Repo) pass(ctx context.Context, atMost int) ([]models.DagRun, []Gate, error) {
+	if freed := r.ring.takeFreed(r.gatesOfKind(atMost)); len(freed) > 0 {
+		if runs, err := r.passThrough(ctx, freed, atMost); err != nil || len(runs) > 0 {
+			return runs, freed, err
+		}
+	}
 	gates, err := r.waitingGates(ctx, atMost)
 	if err != nil || len(gates) == 0 {
 		return nil, nil, r.explain("admit", err)
 	}
+	runs, err := r.passThrough(ctx, gates, atMost)
+	return runs, gates, err
+}
+
+// passThrough is a pass through some gates.
+func (r *Repo) passThrough(ctx context.Context, gates []Gate, atMost int) ([]models.DagRun, error) {
 	runs, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) ([]models.DagRun, error) {
 		return r.admitThrough(tx, gates, atMost)
 	})
 	r.logger.DebugContext(ctx, "pass", slog.Int("gates", len(gates)), slog.Int("started", len(runs)))
-	return runs, gates, r.explain("admit", err)
+	return runs, r.explain("admit", err)
 }
 
 // admitThrough is the transaction of a pass. Hold first, read after: whatever is decided on is

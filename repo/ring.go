@@ -3,7 +3,6 @@ package repo
 import (
 	"context"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
 )
@@ -14,6 +13,7 @@ type ring struct {
 	mu    sync.Mutex
 	after map[Kind]any
 	freed map[Gate]bool
+	turn  int // of passes: the walk has every fourth, so that no gate is forgotten over those that are freed
 }
 
 // free remembers a gate in which a run has just finished.
@@ -26,10 +26,13 @@ func (r *ring) free(g Gate) {
 	r.freed[g] = true
 }
 
-// takeFreed takes up to n of the freed gates.
+// takeFreed takes up to n of the freed gates, but for every fourth time.
 func (r *ring) takeFreed(n int) (gates []Gate) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.turn++; r.turn%4 == 0 {
+		return nil
+	}
 	for g := range r.freed {
 		if len(gates) == n {
 			break
@@ -41,10 +44,10 @@ func (r *ring) takeFreed(n int) (gates []Gate) {
 }
 
 // waitingGates is the hint: gates that have due runs and seem to have room, read before the
-// transaction. Nothing depends on its being right. Gates that this scheduler has just freed
-// come first, then, of each kind, the next ones around the ring of keys.
-func (r *Repo) waitingGates(ctx context.Context, runs int) ([]Gate, error) {
-	limit := max(1, min(r.gatesPerPass, runs/len(r.kinds))) // about as many gates as runs; share has the rest
+// transaction: of each kind, the next ones around the ring of keys. Nothing depends on its
+// being right.
+func (r *Repo) waitingGates(ctx context.Context, runs int) (found []Gate, err error) {
+	limit := max(1, r.gatesOfKind(runs))
 	now, _, err := r.now(ctx)
 	if err != nil {
 		return nil, err
@@ -61,19 +64,16 @@ func (r *Repo) waitingGates(ctx context.Context, runs int) ([]Gate, error) {
 		half := append(append([]any{after}, now.Vars...), limit)
 		args = append(append(append(args, half...), half...), limit)
 	}
-	var found []Gate
 	if err := r.db.WithContext(ctx).Raw(r.sql(strings.Join(selects, " UNION ALL ")), args...).Scan(&found).Error; err != nil {
 		return nil, err
 	}
 	r.moveTo(found)
-	gates := r.ring.takeFreed(limit / 2)
-	for _, g := range found {
-		if !slices.Contains(gates, g) {
-			gates = append(gates, g)
-		}
-	}
-	return gates, nil
+	return found, nil
 }
+
+// gatesOfKind is how many gates of a kind a pass takes: about as many in all as runs; share has
+// the rest. It may be none.
+func (r *Repo) gatesOfKind(runs int) int { return min(r.gatesPerPass, runs/len(r.kinds)) }
 
 // walk finds the next gates of a kind from a place on.
 func (k kind) walk(now, from string) string {

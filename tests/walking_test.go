@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -40,7 +41,7 @@ var walking = []testCase{
 			want[dagGate(id)] = 1
 		}
 		w.r = w.repo(repo.WithRunsPerPass(4)) // two gates of a kind at a time
-		for range 8 {
+		for range 4 * 4 {                     // one pass of four walks on
 			runs, err := w.r.Admit(w.ctx)
 			require.NoError(w, err)
 			for _, run := range runs {
@@ -50,6 +51,36 @@ var walking = []testCase{
 			}
 		}
 		w.running(want)
+	}},
+	{"a gate that was just freed is filled without a look at the others, but for every fourth pass", func(w *world) {
+		for i := range 20 {
+			id := fmt.Sprintf("d%02d", i)
+			w.dag(id, 1)
+			w.queue(id, 10, past, time.Hour)
+		}
+		r, t := w.traced()
+		running := w.admitted(r, 20)
+		walks := []int{}
+		for pass := range 8 {
+			require.NoError(w, r.Finish(w.ctx, running[3], models.Success))
+			t.statements = nil
+			running[3] = w.admitted(r, 1)[0]
+			require.Equal(w, "d03", running[3].DagID)
+			if slices.ContainsFunc(t.statements, func(s string) bool { return strings.Contains(s, "_ring") }) {
+				walks = append(walks, pass)
+			}
+		}
+		require.Len(w, walks, 2)
+		require.Equal(w, 4, walks[1]-walks[0])
+	}},
+	{"a gate that was just freed, and has nothing waiting, keeps no pass from the others", func(w *world) {
+		w.dag("a", 1)
+		w.dag("b", 1)
+		w.queue("a", 1, past, time.Hour)
+		runs := w.admitted(w.r, 1)
+		w.queue("b", 1, past, time.Hour)
+		require.NoError(w, w.r.Finish(w.ctx, runs[0], models.Success))
+		require.Equal(w, "b", w.admitted(w.r, 1)[0].DagID)
 	}},
 	{"one run a pass still reaches every gate", func(w *world) {
 		w.dag("d", 5)
