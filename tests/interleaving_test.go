@@ -1,0 +1,284 @@
+package tests
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/usher-go/usher/locking"
+	"github.com/usher-go/usher/models"
+	"github.com/usher-go/usher/repo"
+)
+
+// first is the lowest key of the data, beyond what the engine gives to rows of its own.
+const first int64 = 1 << 40
+
+// someRuns are runs of a gate, the first so many of them running, in the gate's order.
+func someRuns(dag string, backfill *int64, id int64, running, queued int) (runs []models.DagRun) {
+	for i := range running + queued {
+		run := models.DagRun{
+			ID: id + int64(i), DagID: dag, RunID: dag + strconv.Itoa(int(id-first)+i), RunType: models.ManualRun, BackfillID: backfill,
+			RunAfter: models.At(past.Add(time.Duration(i) * time.Hour)), CreatedAt: models.At(past), UpdatedAt: models.At(past),
+		}
+		run.SetState(models.Queued, models.At(past))
+		if i < running {
+			run.SetState(models.Running, models.At(past))
+		}
+		runs = append(runs, run)
+	}
+	return runs
+}
+
+func (d data) withDag(id string, limit int) data {
+	d.dags, d.limit = append(d.dags, models.Dag{DagID: id, MaxActiveRuns: &limit}), limit
+	return d
+}
+
+// withRuns adds runs at the DAG's gate.
+func (d data) withRuns(dag string, running, queued int) data {
+	d.runs = append(d.runs, someRuns(dag, nil, first+int64(len(d.runs)), running, queued)...)
+	return d
+}
+
+// withBackfill adds a backfill whose order is not that of its runs' dates.
+func (d data) withBackfill(dag string, limit, running, queued int) data {
+	id := first
+	d.backfills = append(d.backfills, models.Backfill{
+		ID: id, DagID: dag, MaxActiveRuns: limit, ReprocessBehavior: models.ReprocessNone,
+		FromDate: models.At(past), ToDate: models.At(past), CreatedAt: models.At(past), UpdatedAt: models.At(past),
+	})
+	runs := someRuns(dag, &id, first+int64(len(d.runs)), running, queued)
+	for i := range runs {
+		runs[i].RunAfter = models.At(past.Add(-time.Duration(i) * time.Hour))
+		d.places = append(d.places, models.BackfillDagRun{ID: first + int64(i), BackfillID: id, DagRunID: &runs[i].ID, LogicalDate: runs[i].RunAfter, SortOrdinal: i + 1})
+	}
+	d.runs = append(d.runs, runs...)
+	return d
+}
+
+// atDag and atBackfill are a gate with limit 2, one run running and three queued.
+func atDag() data      { return data{}.withDag("d", 2).withRuns("d", 1, 3) }
+func atBackfill() data { return data{}.withDag("d", 2).withBackfill("d", 2, 1, 3) }
+
+// paused are the same with a backfill, or a DAG, that is paused.
+func pausedBackfill() data {
+	d := atBackfill()
+	d.backfills[0].IsPaused = true
+	return d
+}
+
+func pausedDag() data {
+	d := atDag()
+	d.dags[0].IsPaused = true
+	return d
+}
+
+// The operations.
+
+var pass = operation{
+	name: "pass", passes: true,
+	do: func(ctx context.Context, r *repo.Repo) ([]models.DagRun, error) { return r.Admit(ctx) },
+}
+
+// finish and clear are of the n-th run.
+func finish(d data, n int) operation {
+	return operation{
+		name: "finish " + d.runs[n].RunID, touches: d.runs[n : n+1], may: []error{repo.ErrState, repo.ErrAttempt},
+		do: func(ctx context.Context, r *repo.Repo) ([]models.DagRun, error) {
+			return nil, r.Finish(ctx, d.runs[n], models.Success)
+		},
+	}
+}
+
+func clearing(d data, n int) operation {
+	return operation{
+		name: "clear " + d.runs[n].RunID, touches: d.runs[n : n+1], requeues: true, may: []error{repo.ErrAttempt},
+		do: func(ctx context.Context, r *repo.Repo) ([]models.DagRun, error) {
+			run, err := r.Clear(ctx, d.runs[n])
+			return []models.DagRun{run}, err
+		},
+	}
+}
+
+func setRunning(d data, n int) operation {
+	return operation{
+		name: "start " + d.runs[n].RunID, starts: true, may: []error{repo.ErrFull},
+		do: func(ctx context.Context, r *repo.Repo) ([]models.DagRun, error) {
+			was, err := r.Run(ctx, d.runs[n].DagID, d.runs[n].RunID)
+			if err != nil || was.State == models.Running {
+				return nil, err
+			}
+			run, err := r.SetState(ctx, was, models.Running)
+			return []models.DagRun{run}[:map[bool]int{true: 1}[err == nil]], err
+		},
+	}
+}
+
+func enqueue(backfill *int64) operation {
+	return operation{
+		name: "enqueue", adds: true, requeues: true,
+		do: func(ctx context.Context, r *repo.Repo) ([]models.DagRun, error) {
+			return r.Enqueue(ctx, models.DagRun{DagID: "d", BackfillID: backfill, RunID: "new", RunAfter: models.At(past.AddDate(-1, 0, 0))})
+		},
+	}
+}
+
+func setDag(name string, forbids bool, limit int, settings ...repo.DagSetting) operation {
+	return operation{
+		name: name, forbids: forbids, limit: limit,
+		do: func(ctx context.Context, r *repo.Repo) ([]models.DagRun, error) {
+			_, err := r.SetDag(ctx, "d", settings...)
+			return nil, err
+		},
+	}
+}
+
+func ofBackfill(name string, forbids bool, limit int, do func(*repo.Repo, context.Context, int64) (models.Backfill, error)) operation {
+	return operation{
+		name: name, forbids: forbids, limit: limit, may: []error{repo.ErrCompleted},
+		do: func(ctx context.Context, r *repo.Repo) ([]models.DagRun, error) {
+			_, err := do(r, ctx, first)
+			return nil, err
+		},
+	}
+}
+
+func limitTo(n int) func(*repo.Repo, context.Context, int64) (models.Backfill, error) {
+	return func(r *repo.Repo, ctx context.Context, id int64) (models.Backfill, error) {
+		return r.LimitBackfill(ctx, id, n)
+	}
+}
+
+var (
+	pauseDag       = setDag("pause DAG", true, 0, repo.Paused(true))
+	staleDag       = setDag("make DAG stale", true, 0, repo.Stale(true))
+	unpauseDag     = setDag("unpause DAG", false, 0, repo.Paused(false))
+	raiseDag       = setDag("limit DAG to 3", false, 3, repo.MaxActiveRuns(3))
+	lowerDag       = setDag("limit DAG to 1", true, 0, repo.MaxActiveRuns(1))
+	pauseBackfill  = ofBackfill("pause", true, 0, (*repo.Repo).PauseBackfill)
+	unpause        = ofBackfill("unpause", false, 0, (*repo.Repo).UnpauseBackfill)
+	cancelBackfill = ofBackfill("cancel", true, 0, (*repo.Repo).CancelBackfill)
+	raiseBackfill  = ofBackfill("limit to 3", false, 3, limitTo(3))
+	lowerBackfill  = ofBackfill("limit to 1", true, 0, limitTo(1))
+	sweep          = operation{
+		name: "sweep", completes: true,
+		do: func(ctx context.Context, r *repo.Repo) ([]models.DagRun, error) {
+			_, err := r.CompleteBackfills(ctx)
+			return nil, err
+		},
+	}
+)
+
+// meet is a situation in which operations meet, starting a known number of runs, or -1.
+func meet(where string, d data, starts int, ops ...operation) situation {
+	name := where + ":"
+	for _, op := range ops {
+		name += " " + op.name + " |"
+	}
+	return situation{name: name[:len(name)-2], data: d, ops: ops, starts: starts}
+}
+
+// situations are all of them. A new operation is a line here.
+func situations() []situation {
+	dag, backfill, b := atDag(), atBackfill(), first
+	last, over := data{}.withDag("d", 2).withBackfill("d", 2, 0, 1), data{}.withDag("d", 2).withBackfill("d", 2, 1, 0)
+	return []situation{
+		meet("DAG", dag, 1, pass, pass),
+		meet("DAG", dag, -1, pass, finish(dag, 0)),
+		meet("DAG", dag, 1, pass, finish(dag, 1)),
+		meet("DAG", dag, -1, pass, clearing(dag, 0)),
+		meet("DAG", dag, 1, pass, clearing(dag, 1)),
+		meet("DAG", dag, -1, pass, setRunning(dag, 3)),
+		meet("DAG", dag, -1, pass, raiseDag),
+		meet("DAG", dag, -1, pass, lowerDag),
+		meet("DAG", dag, -1, pass, pauseDag),
+		meet("DAG", dag, -1, pass, staleDag),
+		meet("DAG, paused", pausedDag(), -1, pass, unpauseDag),
+		meet("DAG", dag, 1, pass, enqueue(nil)),
+		meet("backfill", backfill, 1, pass, pass),
+		meet("backfill", backfill, -1, pass, finish(backfill, 0)),
+		meet("backfill", backfill, 1, pass, finish(backfill, 1)),
+		meet("backfill", backfill, -1, pass, clearing(backfill, 0)),
+		meet("backfill", backfill, -1, pass, setRunning(backfill, 3)),
+		meet("backfill", backfill, -1, pass, raiseBackfill),
+		meet("backfill", backfill, -1, pass, lowerBackfill),
+		meet("backfill", backfill, -1, pass, pauseBackfill),
+		meet("backfill, paused", pausedBackfill(), -1, pass, unpause),
+		meet("backfill", backfill, -1, pass, cancelBackfill),
+		meet("backfill", backfill, -1, pass, pauseDag),
+		meet("backfill", backfill, 1, pass, enqueue(&b)),
+		meet("backfill", backfill, 1, pass, sweep),
+		meet("backfill, the last run", last, 1, pass, sweep),
+		meet("backfill, over", over, 0, finish(over, 0), sweep),
+		meet("backfill, over", over, 0, clearing(over, 0), sweep),
+		meet("backfill", backfill, 0, cancelBackfill, clearing(backfill, 0)),
+		meet("backfill", backfill, 0, cancelBackfill, pauseBackfill),
+		meet("backfill", backfill, 0, sweep, cancelBackfill),
+		meet("DAG", dag, 0, finish(dag, 0), finish(dag, 0)),
+		meet("DAG", dag, 0, finish(dag, 0), clearing(dag, 0)),
+		meet("DAG", dag, 0, clearing(dag, 0), clearing(dag, 0)),
+		meet("DAG", dag, 0, setRunning(dag, 1), setRunning(dag, 2)),
+		overlapping(),
+		meet("both gates", data{}.withDag("d", 2).withRuns("d", 1, 2).withBackfill("d", 2, 1, 2), 2, pass, pass),
+	}
+}
+
+// triples are three operations at a time.
+func triples() []situation {
+	dag, backfill := atDag(), atBackfill()
+	return []situation{
+		meet("DAG", dag, -1, pass, pass, finish(dag, 0)),
+		meet("DAG", dag, -1, pass, clearing(dag, 0), finish(dag, 0)),
+		meet("backfill", backfill, -1, pass, pass, pauseBackfill),
+		meet("backfill", backfill, -1, pass, finish(backfill, 0), sweep),
+	}
+}
+
+// overlapping: one pass looks at the gates a and b, the other at b and c.
+func overlapping() situation {
+	d := data{}
+	for _, id := range []string{"a", "b", "c"} {
+		d = d.withDag(id, 1)
+	}
+	d = d.withRuns("a", 0, 2).withRuns("b", 0, 2).withRuns("c", 0, 2)
+	s := meet("DAGs a and b, b and c", d, 3, pass, pass)
+	s.options = []repo.Option{repo.WithGatesPerPass(2)}
+	s.prepare = func(w *world, d *data, repos []*repo.Repo) {
+		_, err := repos[0].Admit(w.ctx)
+		require.NoError(w, err)
+		data{dags: d.dags, runs: d.runs[:1]}.insert(w)
+		runs, err := repos[1].Admit(w.ctx)
+		require.NoError(w, err)
+		require.Len(w, runs, 1, "it goes on behind a")
+	}
+	return s
+}
+
+// interleave explores all situations: every order in the long form, and in the short one those
+// with one change of hands, and two passes with two.
+func interleave(options ...locking.Option) func(*world) {
+	return func(w *world) {
+		orders := 0
+		all := situations()
+		if prove() {
+			all = append(all, triples()...)
+		}
+		for i, s := range all {
+			changes := -1
+			if !prove() {
+				changes = map[bool]int{true: 2, false: 1}[i == 0]
+			}
+			e := w.explored(s, changes, 100_000, options...)
+			require.Empty(w, e.broken)
+			orders += e.orders
+		}
+		w.Logf("%s: %d orders of %d situations", w.d.Engine, orders, len(all))
+	}
+}
+
+var interleavings = []testCase{
+	{"every order of two operations, READ COMMITTED", interleave()},
+	{"every order of two operations, default isolation", interleave(ownIsolation...)},
+}

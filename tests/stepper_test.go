@@ -1,0 +1,243 @@
+package tests
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
+
+	"github.com/usher-go/usher/dialect"
+	"github.com/usher-go/usher/locking"
+)
+
+// access is what a statement has to do with those of others.
+type access int
+
+const (
+	reads  access = iota // sees what is committed, and nothing else
+	writes               // takes locks, or writes what nobody else can see yet
+	ends                 // shows what was written, and lets locks go
+)
+
+// accessOf classifies a statement by its text.
+func accessOf(text string, inTransaction bool) access {
+	text = strings.ToUpper(strings.TrimSpace(text))
+	switch {
+	case strings.HasPrefix(text, "SELECT") && !strings.Contains(text, " FOR UPDATE") && !strings.Contains(text, " FOR NO KEY"):
+		return reads
+	case inTransaction:
+		return writes
+	}
+	return ends
+}
+
+// independent reports whether two statements of different operations, one right after the
+// other, come to the same in either order. Nobody reads what is not committed, so a plain
+// read only minds the ends of transactions.
+func independent(a, b access) bool {
+	return a == reads && b != ends || b == reads && a != ends
+}
+
+// A stop is where an operation waits before its next statement.
+type stop struct {
+	access access
+	text   string
+}
+
+// what an operation tells the explorer.
+type report struct {
+	stop    *stop // it is about to execute this
+	blocked bool  // somebody else is the writer
+	done    bool
+}
+
+// A stepper executes one operation on a connection of its own, and stops before every
+// statement until it is told to go on. BEGIN is no stop: on no engine does it see or lock anything.
+type stepper struct {
+	*gorm.DB
+	w          *world
+	connection int64 // the server's number for it
+	stepping   bool
+	reports    chan report
+	proceed    chan struct{}
+}
+
+// stepper opens the connection.
+func (w *world) stepper(options ...locking.Option) *stepper {
+	db := w.d.Open(w, append(options, locking.Attempts(3))...)
+	pool, err := db.DB()
+	require.NoError(w, err)
+	pool.SetMaxOpenConns(1)
+	_, err = locking.Server(w.ctx, db)
+	require.NoError(w, err)
+	s := &stepper{DB: db, w: w, reports: make(chan report), proceed: make(chan struct{})}
+	if w.d.RowLocks {
+		require.NoError(w, db.Raw(waits[w.d.Engine].number).Scan(&s.connection).Error)
+	} else {
+		require.NoError(w, db.Exec("PRAGMA busy_timeout = 0").Error)
+	}
+	db.Statement.ConnPool = stoppingPool{pool, s}
+	return s
+}
+
+// begin starts an operation, which goes on to its first stop.
+func (s *stepper) begin(ctx context.Context, do func(context.Context)) {
+	s.stepping = true
+	go func() {
+		do(ctx)
+		s.stepping = false
+		s.reports <- report{done: true}
+	}()
+}
+
+// reach is called by the operation before a statement.
+func (s *stepper) reach(access access, text string) {
+	if s.stepping {
+		s.reports <- report{stop: &stop{access, text}}
+		<-s.proceed
+	}
+}
+
+// busy executes a statement again and again while somebody else is the only writer, as the
+// engine's own waiting would, but only when the explorer says so.
+func (s *stepper) busy(execute func() error) {
+	for {
+		err := execute()
+		if s.w.d.RowLocks || !s.stepping || !locking.Is(s.DB, err, dialect.Busy) || !lockedCode(err) {
+			return
+		}
+		s.reports <- report{blocked: true}
+		<-s.proceed
+	}
+}
+
+// lockedCode tells SQLITE_BUSY, which may be waited out, from SQLITE_BUSY_SNAPSHOT, which may not.
+func lockedCode(err error) bool {
+	var coded interface{ Code() int }
+	if errors.As(err, &coded) {
+		return coded.Code() == 5
+	}
+	return err.Error() == "database is locked"
+}
+
+// waits is how a server is asked for the number of a connection, and whether that connection
+// waits for a lock. The answer must not be older than the last step: PostgreSQL's list of
+// activity and InnoDB's of transactions are, its list of locks and MariaDB's report are not.
+var waits = map[string]struct{ number, waiting string }{
+	"PostgreSQL": {"SELECT pg_backend_pid()", "SELECT COUNT(*) FROM pg_locks WHERE pid = ? AND NOT granted"},
+	"MySQL": {"SELECT CONNECTION_ID()", `SELECT COUNT(*) FROM performance_schema.data_lock_waits w
+		JOIN performance_schema.threads t ON t.thread_id = w.requesting_thread_id WHERE t.processlist_id = ?`},
+	"MariaDB": {"SELECT CONNECTION_ID()", ""},
+}
+
+var innoDBWait = regexp.MustCompile(`(?m)^LOCK WAIT .*\n(?:.*\n)??MariaDB thread id (\d+),`)
+
+// waiting reports whether the operation's connection waits for a lock.
+func (s *stepper) waiting() bool {
+	if query := waits[s.w.d.Engine].waiting; query != "" {
+		var n int64
+		require.NoError(s.w, s.w.db.Raw(query, s.connection).Scan(&n).Error)
+		return n > 0
+	}
+	var kind, name, status string
+	require.NoError(s.w, s.w.db.Raw("SHOW ENGINE INNODB STATUS").Row().Scan(&kind, &name, &status))
+	for _, found := range innoDBWait.FindAllStringSubmatch(status, -1) {
+		if found[1] == fmt.Sprint(s.connection) {
+			return true
+		}
+	}
+	return false
+}
+
+// stoppingPool is a stepper's connection for GORM.
+type stoppingPool struct {
+	pool *sql.DB
+	s    *stepper
+}
+
+func (p stoppingPool) PrepareContext(ctx context.Context, text string) (*sql.Stmt, error) {
+	return p.pool.PrepareContext(ctx, text)
+}
+
+func (p stoppingPool) ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error) {
+	return execute(ctx, p.s, p.pool.ExecContext, accessOf(text, false), text, args)
+}
+
+func (p stoppingPool) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	return execute(ctx, p.s, p.pool.QueryContext, accessOf(text, false), text, args)
+}
+
+func (p stoppingPool) QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row {
+	p.s.reach(accessOf(text, false), text)
+	return p.pool.QueryRowContext(ctx, text, args...)
+}
+
+// BeginTx implements [gorm.ConnPoolBeginner].
+func (p stoppingPool) BeginTx(ctx context.Context, options *sql.TxOptions) (gorm.ConnPool, error) {
+	tx, err := p.pool.BeginTx(ctx, options)
+	return &stoppingTx{tx: tx, s: p.s}, err
+}
+
+// stoppingTx is its transaction.
+type stoppingTx struct {
+	tx    *sql.Tx
+	s     *stepper
+	ended bool
+}
+
+func (t *stoppingTx) PrepareContext(ctx context.Context, text string) (*sql.Stmt, error) {
+	return t.tx.PrepareContext(ctx, text)
+}
+
+func (t *stoppingTx) ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error) {
+	return execute(ctx, t.s, t.tx.ExecContext, accessOf(text, true), text, args)
+}
+
+func (t *stoppingTx) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	if kind := accessOf(text, true); kind == writes && !t.s.w.d.RowLocks {
+		// INSERT … RETURNING: SQLite refuses only when the first row is fetched, where nothing can wait.
+		t.s.reach(kind, text)
+		t.becomeWriter(ctx)
+		return t.tx.QueryContext(ctx, text, args...)
+	}
+	return execute(ctx, t.s, t.tx.QueryContext, accessOf(text, true), text, args)
+}
+
+func (t *stoppingTx) QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row {
+	t.s.reach(accessOf(text, true), text)
+	return t.tx.QueryRowContext(ctx, text, args...)
+}
+
+// Commit implements [gorm.TxCommitter].
+func (t *stoppingTx) Commit() error {
+	t.s.reach(ends, "COMMIT")
+	t.ended = true
+	return t.tx.Commit()
+}
+
+// Rollback implements [gorm.TxCommitter].
+func (t *stoppingTx) Rollback() error {
+	if !t.ended {
+		t.s.reach(ends, "ROLLBACK")
+	}
+	t.ended = true
+	return t.tx.Rollback()
+}
+
+func (t *stoppingTx) becomeWriter(ctx context.Context) {
+	t.s.busy(func() error {
+		_, err := t.tx.ExecContext(ctx, "DELETE FROM dag WHERE 1 = 0")
+		return err
+	})
+}
+
+func execute[R any](ctx context.Context, s *stepper, on func(context.Context, string, ...any) (R, error), access access, text string, args []any) (result R, err error) {
+	s.reach(access, text)
+	s.busy(func() error { result, err = on(ctx, text, args...); return err })
+	return result, err
+}
