@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 
 	"github.com/usher-go/usher/locking"
 	"github.com/usher-go/usher/models"
@@ -23,6 +24,8 @@ func prove() bool { return os.Getenv("USHER_TEST_PROVE") != "" }
 type operation struct {
 	name string
 	do   func(context.Context, *repo.Repo) ([]models.DagRun, error)
+	// by is what takes the place of do in a control, without a repository.
+	by func(context.Context, *gorm.DB) ([]models.DagRun, error)
 	// may are the errors that it may return, besides contention.
 	may []error
 	// passes: the runs that it returns were admitted in order, as many as there was room for.
@@ -220,7 +223,13 @@ func (r *run) begin() {
 	for i, op := range r.ops {
 		o := &outcome{operation: op, began: -1}
 		r.outcomes = append(r.outcomes, o)
-		r.steppers[i].begin(r.ctx, func(ctx context.Context) { o.runs, o.err = op.do(ctx, repos[i]) })
+		r.steppers[i].begin(r.ctx, func(ctx context.Context) {
+			if op.by != nil {
+				o.runs, o.err = op.by(ctx, r.steppers[i].DB)
+			} else {
+				o.runs, o.err = op.do(ctx, repos[i])
+			}
+		})
 		r.await(i)
 	}
 }
