@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -75,7 +76,8 @@ type situation struct {
 type explorer struct {
 	*world
 	situation
-	changes  int // of hands; negative for any number
+	changes  int  // of hands; negative for any number
+	every    bool // also those orders that come to the same as another
 	steppers []*stepper
 	stack    []*choice
 	orders   int // executed
@@ -83,6 +85,7 @@ type explorer struct {
 	diverged int // the server did not do the same again
 	longest  int
 	broken   []string
+	ends     map[string]int // how the orders ended, and how many so
 }
 
 // choice is a point at which several operations could go on.
@@ -112,13 +115,13 @@ func (c *choice) mayChoose(bound int) (all []int) {
 }
 
 // after is the choice that follows.
-func (c *choice) after(stops []*stop, bound int) *choice {
+func (c *choice) after(stops []*stop, reduce bool) *choice {
 	next := &choice{stops: stops, asleep: make([]bool, len(stops)), tried: make([]bool, len(stops)), previous: c.chosen, changes: c.changes}
 	if c.previous >= 0 && c.previous != c.chosen && c.stops[c.previous] != nil {
 		next.changes++
 	}
 	for i := range stops {
-		if bound < 0 && i != c.chosen && (c.asleep[i] || c.tried[i]) && c.stops[i] != nil {
+		if reduce && i != c.chosen && (c.asleep[i] || c.tried[i]) && c.stops[i] != nil {
 			next.asleep[i] = stops[i] != nil && independent(c.stops[i].access, c.stops[c.chosen].access)
 		}
 	}
@@ -174,7 +177,7 @@ func (e *explorer) order() {
 		if depth == len(e.stack) {
 			c := &choice{stops: slices.Clone(r.stops), asleep: make([]bool, n), tried: make([]bool, n), previous: -1}
 			if depth > 0 {
-				c = e.stack[depth-1].after(slices.Clone(r.stops), e.changes)
+				c = e.stack[depth-1].after(slices.Clone(r.stops), e.changes < 0 && !e.every)
 			}
 			may := c.mayChoose(e.changes)
 			if len(may) == 0 {
@@ -336,15 +339,24 @@ func (r *run) toTheEnd() {
 
 // explored executes a situation's operations in every order and reports what is wrong.
 func (w *world) explored(s situation, changes, most int, options ...locking.Option) *explorer {
-	e := &explorer{world: w, situation: s, changes: changes}
+	return w.explorer(s, changes, options...).all(most)
+}
+
+func (w *world) explorer(s situation, changes int, options ...locking.Option) *explorer {
+	e := &explorer{world: w, situation: s, changes: changes, ends: map[string]int{}}
 	for range s.ops {
 		e.steppers = append(e.steppers, w.stepper(options...))
 	}
+	return e
+}
+
+// all explores, and says how much.
+func (e *explorer) all(most int) *explorer {
 	began := time.Now()
 	all := e.explore(most)
 	cut := ""
-	if changes >= 0 {
-		cut = fmt.Sprintf(", all with at most %d changes of hands", changes)
+	if e.changes >= 0 {
+		cut = fmt.Sprintf(", all with at most %d changes of hands", e.changes)
 	}
 	if !all {
 		cut += fmt.Sprintf(", CUT at %d", most)
@@ -352,8 +364,8 @@ func (w *world) explored(s situation, changes, most int, options ...locking.Opti
 	if e.diverged > 0 {
 		cut += fmt.Sprintf(", %d did not go the same way twice", e.diverged)
 	}
-	w.Logf("%s, %s: %d orders of up to %d steps%s (%d more were begun that come to the same), %d broken, %v",
-		w.d.Engine, s.name, e.orders, e.longest, cut, e.repeated, len(e.broken), time.Since(began).Round(time.Millisecond))
+	e.Logf("%s, %s: %d orders of up to %d steps%s (%d more were begun that come to the same), %d broken, %v",
+		e.d.Engine, e.name, e.orders, e.longest, cut, e.repeated, len(e.broken), time.Since(began).Round(time.Millisecond))
 	return e
 }
 
@@ -367,10 +379,26 @@ func (e *explorer) wrong(outcomes []*outcome) string {
 	}
 	stored, err := e.data.read(e.world)
 	require.NoError(e, err)
+	e.ends[ending(outcomes, stored)]++
 	for _, check := range []func([]*outcome, contents) string{e.peak, e.ledger, e.inOrder, e.forbidden, e.completed, e.enough} {
 		if problem := check(outcomes, stored); problem != "" {
 			return problem
 		}
 	}
 	return ""
+}
+
+// ending is what callers and the database were left with.
+func ending(outcomes []*outcome, after contents) (text string) {
+	for _, o := range outcomes {
+		text += said(o) + "; "
+	}
+	for _, id := range slices.Sorted(maps.Keys(after.runs)) {
+		run := after.runs[id]
+		text += fmt.Sprintf("%s/%d %s ", run.RunID, run.ClearNumber, run.State)
+	}
+	for _, b := range after.backfills {
+		text += fmt.Sprint(b.CompletedAt.IsZero(), b.IsPaused, b.MaxActiveRuns)
+	}
+	return text
 }

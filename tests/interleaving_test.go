@@ -2,6 +2,8 @@ package tests
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -281,8 +283,30 @@ func interleave(options ...locking.Option) func(*world) {
 	}
 }
 
+// leftOut: the orders that the explorer takes to come to the same as others do so: without
+// leaving any out, no other ending is seen.
+func leftOut(w *world) {
+	dag, backfill := atDag(), atBackfill()
+	all := []situation{meet("DAG", dag, -1, finish(dag, 0), clearing(dag, 0))}
+	if prove() {
+		all = append(all, meet("DAG", dag, -1, pass, pass), meet("DAG", dag, -1, pass, finish(dag, 0)),
+			meet("DAG", dag, -1, pass, finish(dag, 1)), meet("backfill", backfill, -1, pass, pauseBackfill), meet("backfill", backfill, -1, pass, enqueue(&backfill.backfills[0].ID)))
+	}
+	for _, s := range all {
+		some := w.explored(s, -1, 100_000)
+		every := w.explorer(s, -1)
+		every.every = true
+		every.all(20_000)
+		require.Empty(w, every.broken)
+		require.Greater(w, every.orders, some.orders)
+		require.ElementsMatch(w, slices.Collect(maps.Keys(some.ends)), slices.Collect(maps.Keys(every.ends)))
+		w.Logf("%s: %d endings, of %d orders and of %d", s.name, len(some.ends), some.orders, every.orders)
+	}
+}
+
 var interleavings = []testCase{
 	{"every order of two operations, READ COMMITTED", interleave()},
 	{"every order of two operations, default isolation", interleave(ownIsolation...)},
+	{"the orders that are left out come to the same", leftOut},
 	{"control: orders that break other ways are found", control},
 }
