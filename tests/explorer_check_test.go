@@ -166,6 +166,17 @@ func (e *explorer) ledger(outcomes []*outcome, after contents) string {
 			}
 		}
 	}
+	for _, pass := range outcomes {
+		for _, run := range pass.runs {
+			switch by := endedBefore(outcomes, pass, run); {
+			case !pass.passes:
+			case run.State != models.Running:
+				return fmt.Sprintf("%s was handed out, and is %s", run.RunID, run.State)
+			case by != "":
+				return fmt.Sprintf("%s was handed out in an attempt that was over by %s", run.RunID, by)
+			}
+		}
+	}
 	if len(after.runs) != rows {
 		return fmt.Sprintf("%d runs are left of %d", len(after.runs), rows)
 	}
@@ -180,6 +191,18 @@ func (e *explorer) ledger(outcomes []*outcome, after contents) string {
 	}
 	if !maps.Equal(running, found) {
 		return fmt.Sprintf("runs lost or leaked: %v run, and %v were handed out and have not ended", found, running)
+	}
+	return ""
+}
+
+// endedBefore names what had ended the attempt of a run, and had committed, before a pass did.
+func endedBefore(outcomes []*outcome, pass *outcome, run models.DagRun) string {
+	for _, o := range outcomes {
+		for _, ended := range o.ended() {
+			if o.err == nil && attemptOf(ended) == attemptOf(run) && o.committed < pass.committed {
+				return o.name
+			}
+		}
 	}
 	return ""
 }
