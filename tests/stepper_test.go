@@ -77,7 +77,7 @@ func (w *world) stepper(options ...locking.Option) *stepper {
 	require.NoError(w, err)
 	s := &stepper{DB: db, w: w, reports: make(chan report), proceed: make(chan struct{})}
 	if w.d.RowLocks {
-		require.NoError(w, db.Raw(waits[w.d.Engine].number).Scan(&s.connection).Error)
+		require.NoError(w, db.Raw(numbers[w.d.Engine]).Scan(&s.connection).Error)
 	} else {
 		require.NoError(w, db.Exec("PRAGMA busy_timeout = 0").Error)
 	}
@@ -125,23 +125,20 @@ func lockedCode(err error) bool {
 	return err.Error() == "database is locked"
 }
 
-// waits is how a server is asked for the number of a connection, and whether that connection
-// waits for a lock. The answer must not be older than the last step: PostgreSQL's list of
-// activity and InnoDB's of transactions are, its list of locks and MariaDB's report are not.
-var waits = map[string]struct{ number, waiting string }{
-	"PostgreSQL": {"SELECT pg_backend_pid()", "SELECT COUNT(*) FROM pg_locks WHERE pid = ? AND NOT granted"},
-	"MySQL": {"SELECT CONNECTION_ID()", `SELECT COUNT(*) FROM performance_schema.data_lock_waits w
-		JOIN performance_schema.threads t ON t.thread_id = w.requesting_thread_id WHERE t.processlist_id = ?`},
-	"MariaDB": {"SELECT CONNECTION_ID()", ""},
-}
+// numbers is how a server is asked for the number of a connection.
+var numbers = map[string]string{"PostgreSQL": "SELECT pg_backend_pid()", "MySQL": "SELECT CONNECTION_ID()", "MariaDB": "SELECT CONNECTION_ID()"}
 
-var innoDBWait = regexp.MustCompile(`(?m)^LOCK WAIT .*\n(?:.*\n)??MariaDB thread id (\d+),`)
+// innoDBWait finds, in InnoDB's report, a transaction that waits for a lock, and its connection.
+var innoDBWait = regexp.MustCompile(`(?m)^LOCK WAIT .*\n(?:MariaDB|MySQL) thread id (\d+),`)
 
-// waiting reports whether the operation's connection waits for a lock.
+// waiting reports whether the operation's connection waits for a lock. The answer must not be
+// older than the last step: PostgreSQL's list of activity and InnoDB's of transactions are, its
+// list of locks and InnoDB's report are not. MySQL's own list of waits names the wrong
+// connection when a waiting lock has moved with its row.
 func (s *stepper) waiting() bool {
-	if query := waits[s.w.d.Engine].waiting; query != "" {
+	if s.w.d.Engine == "PostgreSQL" {
 		var n int64
-		require.NoError(s.w, s.w.db.Raw(query, s.connection).Scan(&n).Error)
+		require.NoError(s.w, s.w.db.Raw("SELECT COUNT(*) FROM pg_locks WHERE pid = ? AND NOT granted", s.connection).Scan(&n).Error)
 		return n > 0
 	}
 	var kind, name, status string
