@@ -89,10 +89,13 @@ func (r *Repo) Backfill(ctx context.Context, id int64) (models.Backfill, error) 
 }
 
 // Backfills returns the backfills of a DAG, or of all DAGs when dagID is empty, by id. Without
-// ended it leaves out those that have ended.
+// ended it leaves out those that have ended. It returns [ErrInvalid] for an id that no DAG can have.
 func (r *Repo) Backfills(ctx context.Context, dagID string, ended bool) ([]models.Backfill, error) {
 	query := r.db.WithContext(ctx).Order("id")
 	if dagID != "" {
+		if err := checkID("DAG id", dagID); err != nil {
+			return nil, fmt.Errorf("list backfills: %w", err)
+		}
 		query = query.Where("dag_id = ?", dagID)
 	}
 	if !ended {

@@ -13,15 +13,22 @@ const maxID = 250
 
 // checkID refuses an id that some engine could not store, or would store differently.
 func checkID(what, id string) error {
-	switch n := utf8.RuneCountInString(id); {
-	case id == "":
+	if id == "" {
 		return fmt.Errorf("%w %s: it is empty", ErrInvalid, what)
-	case !utf8.ValidString(id):
-		return fmt.Errorf("%w %s %q: it is not UTF-8", ErrInvalid, what, id)
-	case n > maxID:
-		return fmt.Errorf("%w %s: it has %d characters, and %d is the most", ErrInvalid, what, n, maxID)
-	case strings.ContainsRune(id, 0):
-		return fmt.Errorf("%w %s %q: it contains NUL", ErrInvalid, what, id)
+	}
+	return checkText(what, id, maxID)
+}
+
+// checkText refuses text, other than an id, that some engine could not store in a column of so
+// many characters.
+func checkText(what, text string, most int) error {
+	switch n := utf8.RuneCountInString(text); {
+	case !utf8.ValidString(text):
+		return fmt.Errorf("%w %s %q: it is not UTF-8", ErrInvalid, what, text)
+	case n > most:
+		return fmt.Errorf("%w %s: it has %d characters, and %d is the most", ErrInvalid, what, n, most)
+	case strings.ContainsRune(text, 0):
+		return fmt.Errorf("%w %s %q: it contains NUL", ErrInvalid, what, text)
 	}
 	return nil
 }

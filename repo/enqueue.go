@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -65,7 +66,11 @@ func checkRun(run models.DagRun) error {
 	if _, err := run.Conf.Value(); err != nil {
 		return fmt.Errorf("%w conf of run %s: %w", ErrInvalid, run.RunID, err)
 	}
-	return nil
+	return cmp.Or(
+		checkText("run type", string(run.RunType), 50),
+		checkText("triggered_by", run.TriggeredBy, 50),
+		checkText("triggering_user_name", run.TriggeringUserName, 512),
+	)
 }
 
 // mustExist checks that the runs' DAGs and backfills are there; nothing deletes them later. It

@@ -51,7 +51,7 @@ type Option func(*Repo) error
 
 // New makes a repository over db, which must have the plugin: db.Use(locking.New()). It asks
 // the database nothing. It returns [locking.ErrNoPlugin], [locking.ErrNested] when db is a
-// transaction, or [ErrInvalid] for a bad option.
+// transaction, or [ErrInvalid] for a bad option or a NamingStrategy whose names GORM cannot quote.
 func New(db *gorm.DB, options ...Option) (*Repo, error) {
 	if _, ok := db.Plugins[locking.Name]; !ok {
 		return nil, fmt.Errorf("make repository: %w", locking.ErrNoPlugin)
@@ -87,6 +87,9 @@ func (r *Repo) nameTables() error {
 		table := &gorm.Statement{DB: r.db}
 		if err := table.Parse(model); err != nil {
 			return err
+		}
+		if strings.ContainsAny(table.Schema.Table, "?`") {
+			return fmt.Errorf("%w name of a table, %q: GORM cannot quote ? and `, so choose another NamingStrategy", ErrInvalid, table.Schema.Table)
 		}
 		r.names = append(r.names, name, table.Quote(clause.Table{Name: table.Schema.Table}))
 		for _, index := range table.Schema.ParseIndexes() {

@@ -43,8 +43,8 @@ func (r *Repo) Run(ctx context.Context, dagID, runID string) (models.DagRun, err
 	return run, r.explain("get run", err)
 }
 
-// Runs returns the runs that fit the query, by id. It returns [ErrInvalid] for a state that
-// does not exist or a negative limit.
+// Runs returns the runs that fit the query, by id. It returns [ErrInvalid] for an id
+// that no DAG can have, a state that does not exist or a negative limit.
 func (r *Repo) Runs(ctx context.Context, q RunQuery) ([]models.DagRun, error) {
 	if q.State != "" {
 		if err := checkState(q.State, models.Queued, models.Running, models.Success, models.Failed); err != nil {
@@ -59,6 +59,9 @@ func (r *Repo) Runs(ctx context.Context, q RunQuery) ([]models.DagRun, error) {
 	}
 	query := r.db.WithContext(ctx).Where("id > ?", q.After)
 	if q.DagID != "" {
+		if err := checkID("DAG id", q.DagID); err != nil {
+			return nil, fmt.Errorf("list runs: %w", err)
+		}
 		query = query.Where("dag_id = ?", q.DagID)
 	}
 	if q.State != "" {

@@ -29,7 +29,7 @@ type testCase struct {
 // conform runs the whole suite on the databases that open makes.
 func conform(t *testing.T, open func(testing.TB) testdb.Database) {
 	open(t) // a server that is missing fails here, once
-	for _, cases := range [][]testCase{admission, backfillGate, backfillLife, backfillCreation, backfillResumption, backfillContests, stateChanges, enqueueing, migration, walking, contests, heldGates, between, interleavings, modelled, statements, plans, explaining, auditing, clearing, jobs, deaths, runners} {
+	for _, cases := range [][]testCase{admission, backfillGate, backfillLife, backfillCreation, backfillResumption, backfillContests, stateChanges, enqueueing, migration, walking, contests, heldGates, between, interleavings, modelled, hostile, statements, plans, explaining, auditing, clearing, jobs, deaths, runners} {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) { c.test(newWorld(t, open(t))) })
 		}
