@@ -96,7 +96,7 @@ func finish(d data, n int) operation {
 	}
 }
 
-func clearing(d data, n int) operation {
+func requeueing(d data, n int) operation {
 	return operation{
 		name: "clear " + d.runs[n].RunID, touches: d.runs[n : n+1], requeues: true, may: []error{repo.ErrAttempt},
 		do: func(ctx context.Context, r *repo.Repo) ([]models.DagRun, error) {
@@ -192,8 +192,8 @@ func situations() []situation {
 		meet("DAG", dag, 1, pass, pass),
 		meet("DAG", dag, -1, pass, finish(dag, 0)),
 		meet("DAG", dag, 1, pass, finish(dag, 1)),
-		meet("DAG", dag, -1, pass, clearing(dag, 0)),
-		meet("DAG", dag, 1, pass, clearing(dag, 1)),
+		meet("DAG", dag, -1, pass, requeueing(dag, 0)),
+		meet("DAG", dag, 1, pass, requeueing(dag, 1)),
 		meet("DAG", dag, -1, pass, setRunning(dag, 3)),
 		meet("DAG", dag, -1, pass, raiseDag),
 		meet("DAG", dag, -1, pass, lowerDag),
@@ -204,7 +204,7 @@ func situations() []situation {
 		meet("backfill", backfill, 1, pass, pass),
 		meet("backfill", backfill, -1, pass, finish(backfill, 0)),
 		meet("backfill", backfill, 1, pass, finish(backfill, 1)),
-		meet("backfill", backfill, -1, pass, clearing(backfill, 0)),
+		meet("backfill", backfill, -1, pass, requeueing(backfill, 0)),
 		meet("backfill", backfill, -1, pass, setRunning(backfill, 3)),
 		meet("backfill", backfill, -1, pass, raiseBackfill),
 		meet("backfill", backfill, -1, pass, lowerBackfill),
@@ -216,13 +216,13 @@ func situations() []situation {
 		meet("backfill", backfill, -1, pass, sweep),
 		meet("backfill, the last run", last, -1, pass, sweep),
 		meet("backfill, over", over, 0, finish(over, 0), sweep),
-		meet("backfill, over", over, 0, clearing(over, 0), sweep),
-		meet("backfill", backfill, 0, cancelBackfill, clearing(backfill, 0)),
+		meet("backfill, over", over, 0, requeueing(over, 0), sweep),
+		meet("backfill", backfill, 0, cancelBackfill, requeueing(backfill, 0)),
 		meet("backfill", backfill, 0, cancelBackfill, pauseBackfill),
 		meet("backfill", backfill, 0, sweep, cancelBackfill),
 		meet("DAG", dag, 0, finish(dag, 0), finish(dag, 0)),
-		meet("DAG", dag, 0, finish(dag, 0), clearing(dag, 0)),
-		meet("DAG", dag, 0, clearing(dag, 0), clearing(dag, 0)),
+		meet("DAG", dag, 0, finish(dag, 0), requeueing(dag, 0)),
+		meet("DAG", dag, 0, requeueing(dag, 0), requeueing(dag, 0)),
 		meet("DAG", dag, 0, setRunning(dag, 1), setRunning(dag, 2)),
 		overlapping(),
 		meet("both gates", data{}.withDag("d", 2).withRuns("d", 1, 2).withBackfill("d", 2, 1, 2), 2, pass, pass),
@@ -234,7 +234,7 @@ func triples() []situation {
 	dag, backfill := atDag(), atBackfill()
 	return []situation{
 		meet("DAG", dag, -1, pass, pass, finish(dag, 0)),
-		meet("DAG", dag, -1, pass, clearing(dag, 0), finish(dag, 0)),
+		meet("DAG", dag, -1, pass, requeueing(dag, 0), finish(dag, 0)),
 		meet("backfill", backfill, -1, pass, pass, pauseBackfill),
 		meet("backfill", backfill, -1, pass, finish(backfill, 0), sweep),
 	}
@@ -293,7 +293,7 @@ func interleave(options ...locking.Option) func(*world) {
 // leaving any out, no other ending is seen.
 func leftOut(w *world) {
 	dag, backfill := atDag(), atBackfill()
-	all := []situation{meet("DAG", dag, -1, finish(dag, 0), clearing(dag, 0))}
+	all := []situation{meet("DAG", dag, -1, finish(dag, 0), requeueing(dag, 0))}
 	if prove() {
 		all = append(all, meet("DAG", dag, -1, pass, pass), meet("DAG", dag, -1, pass, finish(dag, 0)),
 			meet("DAG", dag, -1, pass, finish(dag, 1)), meet("backfill", backfill, -1, pass, pauseBackfill), meet("backfill", backfill, -1, pass, enqueue(&backfill.backfills[0].ID)))
