@@ -175,6 +175,9 @@ func (r *Repo) move(tx *gorm.DB, found models.DagRun, to models.State) (models.D
 		run.ScheduledByJobID = r.job.Load()
 	}
 	run.UpdatedAt = now
+	if to == found.State && run.QueuedAt.Equal(found.QueuedAt.Time) && run.UpdatedAt.Equal(found.UpdatedAt.Time) {
+		return found, nil // queued at this very instant already: the engine might count no row as changed
+	}
 	moved := tx.Model(&models.DagRun{}).
 		Where("id = ? AND clear_number = ? AND COALESCE(state, '') = ?", found.ID, found.ClearNumber, found.State).
 		Select("state", "queued_at", "start_date", "end_date", "clear_number", "scheduled_by_job_id", "updated_at").UpdateColumns(&run)

@@ -19,6 +19,7 @@ type data struct {
 	backfills []models.Backfill
 	runs      []models.DagRun
 	places    []models.BackfillDagRun
+	jobs      []models.Job
 	limit     int // of each gate
 }
 
@@ -33,7 +34,7 @@ func (e *explorer) clean() {
 	err := e.db.Transaction(func(tx *gorm.DB) error {
 		tx = tx.Session(&gorm.Session{AllowGlobalUpdate: true})
 		return errors.Join(tx.Delete(&models.BackfillDagRun{}).Error, tx.Delete(&models.DagRun{}).Error,
-			tx.Delete(&models.Backfill{}).Error, tx.Delete(&models.Dag{}).Error)
+			tx.Delete(&models.Backfill{}).Error, tx.Delete(&models.Dag{}).Error, tx.Delete(&models.Job{}).Error)
 	})
 	if err != nil {
 		e.Fatal(err)
@@ -50,6 +51,10 @@ func (d data) insert(w *world) {
 		}
 		if len(places) > 0 {
 			err = errors.Join(err, tx.Create(&places).Error)
+		}
+		if len(d.jobs) > 0 {
+			jobs := slices.Clone(d.jobs)
+			err = errors.Join(err, tx.Create(&jobs).Error)
 		}
 		return err
 	})
@@ -255,6 +260,25 @@ func (e *explorer) forbidden(outcomes []*outcome, _ contents) string {
 			if o.forbids && o.err == nil && pass.passes && len(pass.runs) > 0 && pass.committed > o.returned {
 				return fmt.Sprintf("started after %s had returned: %s", o.name, pass.runs[0].RunID)
 			}
+		}
+	}
+	return ""
+}
+
+// alone: no DAG has two active backfills, and one that was cancelled has ended.
+func (e *explorer) alone(outcomes []*outcome, after contents) string {
+	active := map[string]int{}
+	for _, b := range after.backfills {
+		if b.CompletedAt.IsZero() {
+			active[b.DagID]++
+		}
+		if active[b.DagID] > 1 {
+			return "two active backfills of DAG " + b.DagID
+		}
+	}
+	for _, o := range outcomes {
+		if o.cancels && o.err == nil && active["d"] > 0 {
+			return "cancelled, and still active"
 		}
 	}
 	return ""

@@ -41,6 +41,8 @@ type operation struct {
 	requeues bool
 	// forbids: once it has returned, no pass may start a run.
 	forbids bool
+	// cancels: once it has returned, the backfill has ended.
+	cancels bool
 	// limit is the gates' limit that it sets; 0 leaves it.
 	limit int
 	// completes: it ends backfills that are over.
@@ -380,7 +382,7 @@ func (e *explorer) wrong(outcomes []*outcome) string {
 	stored, err := e.data.read(e.world)
 	require.NoError(e, err)
 	e.ends[ending(outcomes, stored)]++
-	for _, check := range []func([]*outcome, contents) string{e.peak, e.ledger, e.inOrder, e.forbidden, e.completed, e.enough} {
+	for _, check := range []func([]*outcome, contents) string{e.peak, e.ledger, e.inOrder, e.forbidden, e.alone, e.completed, e.enough} {
 		if problem := check(outcomes, stored); problem != "" {
 			return problem
 		}

@@ -134,6 +134,17 @@ var stateChanges = []testCase{
 		all.Wait()
 		w.running(map[repo.Gate]int{dagGate("d"): 1})
 	}},
+	{"a run is queued twice at one instant", func(w *world) {
+		r := w.repo(repo.WithClock(func() time.Time { return past }))
+		w.dag("d", 1)
+		runs, err := r.Enqueue(w.ctx, models.DagRun{DagID: "d"})
+		require.NoError(w, err)
+		for range 2 { // nothing changes, which MySQL and MariaDB count as no row
+			again, err := r.Clear(w.ctx, runs[0])
+			require.NoError(w, err)
+			require.Equal(w, w.run(runs[0].ID), again)
+		}
+	}},
 	{"a run is finished once, and an older attempt finishes nothing", func(w *world) {
 		w.dag("d", 16)
 		w.queue("d", 1, past, 0)

@@ -162,11 +162,11 @@ func (p stoppingPool) PrepareContext(ctx context.Context, text string) (*sql.Stm
 }
 
 func (p stoppingPool) ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error) {
-	return execute(ctx, p.s, p.pool.ExecContext, accessOf(text, false), text, args)
+	return stepped(ctx, p.s, p.pool.ExecContext, accessOf(text, false), text, args)
 }
 
 func (p stoppingPool) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
-	return execute(ctx, p.s, p.pool.QueryContext, accessOf(text, false), text, args)
+	return stepped(ctx, p.s, p.pool.QueryContext, accessOf(text, false), text, args)
 }
 
 func (p stoppingPool) QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row {
@@ -192,7 +192,7 @@ func (t *stoppingTx) PrepareContext(ctx context.Context, text string) (*sql.Stmt
 }
 
 func (t *stoppingTx) ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error) {
-	return execute(ctx, t.s, t.tx.ExecContext, accessOf(text, true), text, args)
+	return stepped(ctx, t.s, t.tx.ExecContext, accessOf(text, true), text, args)
 }
 
 func (t *stoppingTx) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
@@ -202,7 +202,7 @@ func (t *stoppingTx) QueryContext(ctx context.Context, text string, args ...any)
 		t.becomeWriter(ctx)
 		return t.tx.QueryContext(ctx, text, args...)
 	}
-	return execute(ctx, t.s, t.tx.QueryContext, accessOf(text, true), text, args)
+	return stepped(ctx, t.s, t.tx.QueryContext, accessOf(text, true), text, args)
 }
 
 func (t *stoppingTx) QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row {
@@ -226,6 +226,7 @@ func (t *stoppingTx) Rollback() error {
 	return t.tx.Rollback()
 }
 
+// becomeWriter takes the writer's lock, waiting for it as the explorer says.
 func (t *stoppingTx) becomeWriter(ctx context.Context) {
 	t.s.busy(func() error {
 		_, err := t.tx.ExecContext(ctx, "DELETE FROM dag WHERE 1 = 0")
@@ -233,7 +234,8 @@ func (t *stoppingTx) becomeWriter(ctx context.Context) {
 	})
 }
 
-func execute[R any](ctx context.Context, s *stepper, on func(context.Context, string, ...any) (R, error), access access, text string, args []any) (result R, err error) {
+// stepped executes a statement once the explorer lets it.
+func stepped[R any](ctx context.Context, s *stepper, on func(context.Context, string, ...any) (R, error), access access, text string, args []any) (result R, err error) {
 	s.reach(access, text)
 	s.busy(func() error { result, err = on(ctx, text, args...); return err })
 	return result, err
