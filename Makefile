@@ -7,9 +7,11 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
 LIBRARY     := ./repo,./locking,./dialect,./models,./runner,./schedule
 SIZE        := medium
+FUZZTIME    ?= 1m
+FUZZTARGETS  = $(shell grep -ro --include=*_test.go '^func Fuzz[A-Za-z]*' . | sed 's,^\./\(.*\)/[^/]*:func ,\1/,')
 SERVERS     := eval "$$(tests/servers.sh up)"
 
-.PHONY: help demo test test/sqlite test/postgres test/mysql test/mariadb test/soak bench bench/peers lint fmt up down servers
+.PHONY: help demo test test/sqlite test/postgres test/mysql test/mariadb test/soak prove fuzz bench bench/peers lint fmt up down servers
 
 help: ## List the targets
 	@grep -hE '^[a-z/]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -40,6 +42,16 @@ bench: ## Measure usher beside the floor and Airflow's algorithm, into docs/benc
 
 bench/peers: ## Measure usher beside River and DBOS, on PostgreSQL, into docs/benchmarks
 	$(SERVERS) && cd tests/bench/peers && go run . -out ../../../docs/benchmarks/peers.md
+
+prove: ## The long form of the proofs, within two hours on two cores
+	$(SERVERS) && USHER_TEST_PROVE=1 go test -count=1 -timeout 100m -v -run '/(every_order|the_orders|control:_orders|random_operations|concurrent_histories|control:_histories|hostile|what_cannot_be_stored)' ./tests
+	$(MAKE) fuzz
+
+fuzz: ## Every fuzz target in turn, each for FUZZTIME (1m)
+	for target in $(FUZZTARGETS); do \
+		echo "$$target"; \
+		go test -run '^$$' -fuzz "^$${target##*/}$$" -fuzztime $(FUZZTIME) "./$${target%/*}"; \
+	done
 
 lint: ## go vet, staticcheck, gofumpt, and the shape of the code
 	go vet ./...

@@ -267,8 +267,11 @@ func (e *explorer) forbidden(outcomes []*outcome, _ contents) string {
 
 // alone: no DAG has two active backfills, and one that was cancelled has ended.
 func (e *explorer) alone(outcomes []*outcome, after contents) string {
-	active := map[string]int{}
+	active, ended := map[string]int{}, true
 	for _, b := range after.backfills {
+		if b.ID == first {
+			ended = !b.CompletedAt.IsZero()
+		}
 		if b.CompletedAt.IsZero() {
 			active[b.DagID]++
 		}
@@ -277,7 +280,7 @@ func (e *explorer) alone(outcomes []*outcome, after contents) string {
 		}
 	}
 	for _, o := range outcomes {
-		if o.cancels && o.err == nil && active["d"] > 0 {
+		if o.cancels && o.err == nil && !ended {
 			return "cancelled, and still active"
 		}
 	}
