@@ -37,9 +37,20 @@ func leastPrivilege(t *testing.T, d testdb.Database, sql roles) {
 		require.NoError(t, owner.Exec(grant).Error, grant)
 	}
 	for _, args := range [][]string{
-		{"dag", "set", "etl", "--max-active-runs", "3"}, {"dag", "set", "new"}, {"run", "queue", "etl", "--count", "3"}, {"admit"}, {"status"}, {"doctor"},
-		{"run", "finish", "etl", "r_2", "--state", "success"}, {"run", "clear", "etl", "r_2"}, {"run", "list"}, {"backfill", "list"}, {"backfill", "sweep"}, {"audit"},
-		{"backfill", "create", "etl", "--from", "2023-01-01", "--to", "2023-01-03", "--schedule", "@daily"}, {"backfill", "cancel", "1"},
+		{"dag", "set", "etl", "--max-active-runs", "3"},
+		{"dag", "set", "new"},
+		{"run", "queue", "etl", "--count", "3"},
+		{"admit"},
+		{"status"},
+		{"doctor"},
+		{"run", "finish", "etl", "r_2", "--state", "success"},
+		{"run", "clear", "etl", "r_2"},
+		{"run", "list"},
+		{"backfill", "list"},
+		{"backfill", "sweep"},
+		{"audit"},
+		{"backfill", "create", "etl", "--from", "2023-01-01", "--to", "2023-01-03", "--schedule", "@daily"},
+		{"backfill", "cancel", "1"},
 	} {
 		done(t, dsn, args...)
 	}
