@@ -65,6 +65,8 @@ type situation struct {
 	// repos makes the repositories, when they are not all alike.
 	options []repo.Option
 	prepare func(*world, *data, []*repo.Repo)
+	// isolation is that of the connections; empty for the engine's default.
+	isolation string
 	// starts is how many runs passes start in all, when nothing else interferes; -1 leaves it open.
 	starts int
 }
@@ -347,7 +349,7 @@ func (w *world) explored(s situation, changes, most int, options ...locking.Opti
 func (w *world) explorer(s situation, changes int, options ...locking.Option) *explorer {
 	e := &explorer{world: w, situation: s, changes: changes, ends: map[string]int{}}
 	for range s.ops {
-		e.steppers = append(e.steppers, w.stepper(options...))
+		e.steppers = append(e.steppers, w.stepper(s.isolation, options...))
 	}
 	return e
 }

@@ -343,9 +343,7 @@ func agreesWithModel(w *world) {
 	checks, steps := "10", "25"
 	if prove() {
 		checks, steps = "300", "50"
-		ctx, cancel := context.WithTimeout(w.Context(), time.Hour)
-		w.Cleanup(cancel)
-		w.ctx = ctx
+		w.long()
 	}
 	require.NoError(w, errors.Join(flag.Set("rapid.checks", checks), flag.Set("rapid.steps", steps)))
 	done := 0

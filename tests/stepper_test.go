@@ -24,10 +24,12 @@ const (
 	ends                 // shows what was written, and lets locks go
 )
 
-// accessOf classifies a statement by its text.
-func accessOf(text string, inTransaction bool) access {
+// accessOf classifies a statement by its text. Where transactions are serializable, reads lock.
+func (s *stepper) accessOf(text string, inTransaction bool) access {
 	text = strings.ToUpper(strings.TrimSpace(text))
 	switch {
+	case inTransaction && s.isolation == serializable:
+		return writes
 	case strings.HasPrefix(text, "SELECT") && !strings.Contains(text, " FOR UPDATE") && !strings.Contains(text, " FOR NO KEY"):
 		return reads
 	case inTransaction:
@@ -62,20 +64,37 @@ type stepper struct {
 	*gorm.DB
 	w          *world
 	connection int64 // the server's number for it
+	isolation  string
 	stepping   bool
 	reports    chan report
 	proceed    chan struct{}
 }
 
-// stepper opens the connection.
-func (w *world) stepper(options ...locking.Option) *stepper {
+// Isolation levels, as SQL has them.
+const (
+	repeatableRead = "REPEATABLE READ"
+	serializable   = "SERIALIZABLE"
+)
+
+// isolate is how a connection is told the level of its transactions.
+var isolate = map[string]string{
+	"PostgreSQL": "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL ",
+	"MySQL":      "SET SESSION TRANSACTION ISOLATION LEVEL ", "MariaDB": "SET SESSION TRANSACTION ISOLATION LEVEL ",
+}
+
+// stepper opens the connection, with an isolation level of its own or, if that is empty, the
+// engine's default.
+func (w *world) stepper(isolation string, options ...locking.Option) *stepper {
 	db := w.d.Open(w, append(options, locking.Attempts(3))...)
 	pool, err := db.DB()
 	require.NoError(w, err)
 	pool.SetMaxOpenConns(1)
 	_, err = locking.Server(w.ctx, db)
 	require.NoError(w, err)
-	s := &stepper{DB: db, w: w, reports: make(chan report), proceed: make(chan struct{})}
+	if isolation != "" {
+		require.NoError(w, db.Exec(isolate[w.d.Engine]+isolation).Error)
+	}
+	s := &stepper{DB: db, w: w, isolation: isolation, reports: make(chan report), proceed: make(chan struct{})}
 	if w.d.RowLocks {
 		require.NoError(w, db.Raw(numbers[w.d.Engine]).Scan(&s.connection).Error)
 	} else {
@@ -162,15 +181,15 @@ func (p stoppingPool) PrepareContext(ctx context.Context, text string) (*sql.Stm
 }
 
 func (p stoppingPool) ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error) {
-	return stepped(ctx, p.s, p.pool.ExecContext, accessOf(text, false), text, args)
+	return stepped(ctx, p.s, p.pool.ExecContext, p.s.accessOf(text, false), text, args)
 }
 
 func (p stoppingPool) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
-	return stepped(ctx, p.s, p.pool.QueryContext, accessOf(text, false), text, args)
+	return stepped(ctx, p.s, p.pool.QueryContext, p.s.accessOf(text, false), text, args)
 }
 
 func (p stoppingPool) QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row {
-	p.s.reach(accessOf(text, false), text)
+	p.s.reach(p.s.accessOf(text, false), text)
 	return p.pool.QueryRowContext(ctx, text, args...)
 }
 
@@ -192,21 +211,21 @@ func (t *stoppingTx) PrepareContext(ctx context.Context, text string) (*sql.Stmt
 }
 
 func (t *stoppingTx) ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error) {
-	return stepped(ctx, t.s, t.tx.ExecContext, accessOf(text, true), text, args)
+	return stepped(ctx, t.s, t.tx.ExecContext, t.s.accessOf(text, true), text, args)
 }
 
 func (t *stoppingTx) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
-	if kind := accessOf(text, true); kind == writes && !t.s.w.d.RowLocks {
+	if kind := t.s.accessOf(text, true); kind == writes && !t.s.w.d.RowLocks {
 		// INSERT … RETURNING: SQLite refuses only when the first row is fetched, where nothing can wait.
 		t.s.reach(kind, text)
 		t.becomeWriter(ctx)
 		return t.tx.QueryContext(ctx, text, args...)
 	}
-	return stepped(ctx, t.s, t.tx.QueryContext, accessOf(text, true), text, args)
+	return stepped(ctx, t.s, t.tx.QueryContext, t.s.accessOf(text, true), text, args)
 }
 
 func (t *stoppingTx) QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row {
-	t.s.reach(accessOf(text, true), text)
+	t.s.reach(t.s.accessOf(text, true), text)
 	return t.tx.QueryRowContext(ctx, text, args...)
 }
 
