@@ -152,8 +152,8 @@ var innoDBWait = regexp.MustCompile(`(?m)^LOCK WAIT .*\n(?:MariaDB|MySQL) thread
 
 // waiting reports whether the operation's connection waits for a lock. The answer must not be
 // older than the last step: PostgreSQL's list of activity and InnoDB's of transactions are, its
-// list of locks and InnoDB's report are not. MySQL's own list of waits names the wrong
-// connection when a waiting lock has moved with its row.
+// list of locks and InnoDB's report are not. MySQL's own list of locks names the wrong
+// connection when a waiting lock has moved with its row, but only it has reads that wait.
 func (s *stepper) waiting() bool {
 	if s.w.d.Engine == "PostgreSQL" {
 		var n int64
@@ -167,8 +167,16 @@ func (s *stepper) waiting() bool {
 			return true
 		}
 	}
+	if s.w.d.Engine == "MySQL" && s.isolation == serializable {
+		var n int64
+		require.NoError(s.w, s.w.db.Raw(mySQLWaits, s.connection).Scan(&n).Error)
+		return n > 0
+	}
 	return false
 }
+
+const mySQLWaits = `SELECT COUNT(*) FROM performance_schema.data_locks l JOIN performance_schema.threads t ON t.thread_id = l.thread_id
+	WHERE t.processlist_id = ? AND l.lock_status = 'WAITING'`
 
 // stoppingPool is a stepper's connection for GORM.
 type stoppingPool struct {
