@@ -20,6 +20,7 @@ type roles struct{ create, read, revoke, drop string }
 func onServer(t *testing.T, database func(*testing.T) testdb.Database, sql roles) {
 	for name, check := range map[string]func(*testing.T, testdb.Database){
 		"wrong password":          wrongPassword,
+		"password is hidden":      hiddenPassword,
 		"server is down":          serverDown,
 		"database does not exist": noDatabase,
 		"user without rights":     func(t *testing.T, d testdb.Database) { userWithoutRights(t, d, sql) },
