@@ -328,7 +328,7 @@ func interleave(isolation string, options ...locking.Option) func(*world) {
 			w.long()
 		case !own:
 			for i := range len(all) / 3 {
-				all[i] = all[3*i]
+				all[i] = all[3*i+2]
 			}
 			all = all[:len(all)/3]
 		}
