@@ -65,28 +65,32 @@ func FuzzSchedule(f *testing.F) {
 	})
 }
 
-// FuzzInstant: an instant is the last at which the clocks show the time, or, when they skip it, the
-// one that shows a later time by what is skipped.
+// FuzzInstant: around a clock change an instant is the last at which the clocks show the time, or,
+// when they skip it, the one that shows a later time by what is skipped.
 func FuzzInstant(f *testing.F) {
 	for i := range clocks {
-		f.Add(uint8(i), int64(3_983_000_000))
-		f.Add(uint8(i), int64(3_974_500_000))
+		for _, minutes := range []int16{-90, -60, -30, 0, 15, 59, 60, 90} {
+			f.Add(uint8(i), int64(3_983_000_000), minutes)
+		}
 	}
-	f.Fuzz(func(t *testing.T, zone uint8, second int64) {
-		place := somewhere(t, zone, second)
-		shown := place.UTC()
-		at := schedule.Instant(shown, place.Location())
-		read := func(at time.Time) time.Time {
-			_, offset := at.In(place.Location()).Zone()
+	f.Fuzz(func(t *testing.T, zone uint8, second int64, minutes int16) {
+		from := somewhere(t, zone, second)
+		show := func(at time.Time) time.Time { // what they show, written as UTC
+			_, offset := at.In(from.Location()).Zone()
 			return at.UTC().Add(time.Duration(offset) * time.Second)
 		}
-		if skipped := read(at).Sub(shown); skipped != 0 {
-			require.Positive(t, skipped)
+		shown := show(from)
+		if _, change := from.ZoneBounds(); !change.IsZero() {
+			shown = show(change.Add(-time.Second)).Add(time.Second + time.Duration(minutes)*time.Minute)
+		}
+		at := schedule.Instant(shown, from.Location())
+		if skipped := show(at).Sub(shown); skipped != 0 {
+			require.Positive(t, skipped, "%s for %s", at, shown)
 			require.LessOrEqual(t, skipped, 24*time.Hour)
 		}
-		for _, minutes := range []int{20, 30, 60, 120} {
-			later := at.Add(time.Duration(minutes) * time.Minute)
-			require.False(t, read(later).Equal(shown), "%s shows it too", later)
+		for _, minutes := range []time.Duration{20, 30, 60, 120} {
+			later := at.Add(minutes * time.Minute)
+			require.False(t, show(later).Equal(shown), "%s shows it too", later)
 		}
 	})
 }
