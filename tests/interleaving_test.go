@@ -350,7 +350,7 @@ func (w *world) interleave(all []situation, isolation string, options ...locking
 		s.isolation = isolation
 		w.Run(s.name, func(t *testing.T) {
 			changes, most := 1, 100_000
-			if isolation == serializable { // MySQL may choose another victim each time, so that there is no end
+			if isolation == serializable { // MySQL may choose another victim each time, so that the end is far
 				most = 50
 			}
 			switch {
