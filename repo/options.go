@@ -52,8 +52,8 @@ func WithMaxActiveRuns(n int) Option {
 	}
 }
 
-// WithGatesPerPass bounds the gates of each kind that one pass walks to, from 1 to 200; those
-// in which this scheduler has just finished a run come on top, half as many. Defaults to 100.
+// WithGatesPerPass bounds the gates of each kind that one pass walks to, from 1 to 200, and those
+// that it has just freed and tries first. Defaults to 100.
 func WithGatesPerPass(n int) Option {
 	return func(r *Repo) error {
 		if n < 1 || n > 200 {
