@@ -7,5 +7,5 @@ import (
 )
 
 func TestMariaDB(t *testing.T) {
-	conform(t, testdb.MariaDB)
+	conform(t, testdb.MariaDB, plans)
 }

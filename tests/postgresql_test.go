@@ -7,5 +7,5 @@ import (
 )
 
 func TestPostgreSQL(t *testing.T) {
-	conform(t, testdb.PostgreSQL)
+	conform(t, testdb.PostgreSQL, plans)
 }

@@ -26,10 +26,11 @@ type testCase struct {
 	test func(*world)
 }
 
-// conform runs the whole suite on the databases that open makes.
-func conform(t *testing.T, open func(testing.TB) testdb.Database) {
+// conform runs the whole suite, and what else there is for the engine, on the databases that
+// open makes.
+func conform(t *testing.T, open func(testing.TB) testdb.Database, more ...[]testCase) {
 	open(t) // a server that is missing fails here, once
-	for _, cases := range [][]testCase{admission, backfillGate, backfillLife, backfillCreation, backfillResumption, backfillContests, stateChanges, enqueueing, migration, walking, contests, heldGates, between, interleavings, modelled, hostile, statements, plans, explaining, auditing, clearing, jobs, deaths, runners} {
+	for _, cases := range append(more, admission, backfillGate, backfillLife, backfillCreation, backfillResumption, backfillContests, stateChanges, enqueueing, migration, walking, contests, heldGates, between, interleavings, modelled, hostile, statements, explaining, auditing, clearing, jobs, deaths, runners) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) { c.test(newWorld(t, open(t))) })
 		}
