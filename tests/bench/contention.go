@@ -85,7 +85,7 @@ func contention(b *bench) error {
 			b.add("contention", "empty passes among those of 8 processes", float64(all.Empty)/float64(all.Passes), "ratio", "< 0.1")
 			b.add("contention", "passes of 8 processes that lost every attempt", float64(all.Lost), "passes", "0")
 		}
-		if err := d.db.WithContext(b.ctx).Exec("UPDATE dag_run SET state = 'queued', start_date = NULL WHERE state = 'running'").Error; err != nil {
+		if err := d.requeueAll(b.ctx); err != nil {
 			return err
 		}
 	}
@@ -124,15 +124,11 @@ func (b *bench) race(d *database, processes int) (all worker, err error) {
 
 // memory measures what a scheduler process holds before and after many passes.
 func memory(b *bench) error {
-	d, done, err := b.open(data{name: "memory", dags: 100, waiting: 100, perDag: 2, finished: 100, limit: 1})
+	d, r, done, err := b.openFor(data{name: "memory", dags: 100, waiting: 100, perDag: 2, finished: 100, limit: 1})
 	if err != nil {
 		return err
 	}
 	defer done()
-	r, err := repo.New(d.db)
-	if err != nil {
-		return err
-	}
 	held := func() float64 {
 		runtime.GC()
 		var m runtime.MemStats

@@ -158,6 +158,11 @@ func (d *database) requeue(ctx context.Context, runs []models.DagRun) error {
 	return nil
 }
 
+// requeueAll puts all running runs back.
+func (d *database) requeueAll(ctx context.Context) error {
+	return d.db.WithContext(ctx).Exec("UPDATE dag_run SET state = 'queued', start_date = NULL WHERE state = 'running'").Error
+}
+
 func ids(runs []models.DagRun) (ids []int64) {
 	for _, run := range runs {
 		ids = append(ids, run.ID)

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/usher-go/usher/locking"
+	"github.com/usher-go/usher/repo"
 )
 
 // bench is one run of the benchmarks on one engine.
@@ -125,6 +126,20 @@ func (b *bench) open(want data) (*database, func(), error) {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 		}
 	}, nil
+}
+
+// openFor is open, with a scheduler for the database.
+func (b *bench) openFor(want data) (*database, *repo.Repo, func(), error) {
+	d, done, err := b.open(want)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	r, err := repo.New(d.db)
+	if err != nil {
+		done()
+		return nil, nil, nil, err
+	}
+	return d, r, done, nil
 }
 
 func (b *bench) add(workload, name string, value float64, unit, target string) {

@@ -11,15 +11,11 @@ import (
 
 // idle measures a pass that finds nothing queued, beside the floor of 100 runs.
 func idle(b *bench) error {
-	d, done, err := b.open(data{name: "idle", dags: b.size.idle, backfills: b.size.idle / 10, finished: b.size.idle, limit: 1, backfillLimit: 1})
+	d, r, done, err := b.openFor(data{name: "idle", dags: b.size.idle, backfills: b.size.idle / 10, finished: b.size.idle, limit: 1, backfillLimit: 1})
 	if err != nil {
 		return err
 	}
 	defer done()
-	r, err := repo.New(d.db)
-	if err != nil {
-		return err
-	}
 	runs, err := r.Runs(b.ctx, repo.RunQuery{State: models.Success, Limit: 100})
 	if err != nil {
 		return err
@@ -49,15 +45,11 @@ func (d *database) finishAsBefore(b *bench, runs []models.DagRun) error {
 // waiting: by the process that finished it, and by another.
 func steady(b *bench) error {
 	for i, gates := range []int{b.size.steady / 10, b.size.steady} {
-		d, done, err := b.open(data{name: fmt.Sprintf("steady_%d", gates), dags: gates, waiting: gates, perDag: 40, finished: gates, limit: 1})
+		d, own, done, err := b.openFor(data{name: fmt.Sprintf("steady_%d", gates), dags: gates, waiting: gates, perDag: 40, finished: gates, limit: 1})
 		if err != nil {
 			return err
 		}
 		defer done()
-		own, err := repo.New(d.db)
-		if err != nil {
-			return err
-		}
 		other, err := repo.New(d.db)
 		if err != nil {
 			return err
@@ -120,15 +112,11 @@ func wide(b *bench) error {
 		{fmt.Sprintf("wide: %d gates with one run each", b.size.wide), data{name: "wide", dags: b.size.wide, waiting: b.size.wide, perDag: 1, finished: b.size.wide, limit: 1}},
 		{fmt.Sprintf("narrow: one gate with %d runs, limit %d", b.size.narrow, b.size.narrow/10), data{name: "narrow", dags: 1, waiting: 1, perDag: b.size.narrow, finished: 1, limit: b.size.narrow / 10}},
 	} {
-		d, done, err := b.open(want.data)
+		d, r, done, err := b.openFor(want.data)
 		if err != nil {
 			return err
 		}
 		defer done()
-		r, err := repo.New(d.db)
-		if err != nil {
-			return err
-		}
 		began, n := time.Now(), 0
 		for runs, err := range r.AdmitAll(b.ctx) {
 			if err != nil {
@@ -137,7 +125,7 @@ func wide(b *bench) error {
 			n += len(runs)
 		}
 		b.add("wide and narrow", want.name, float64(n)/time.Since(began).Seconds(), "runs/s", "")
-		if err := d.db.WithContext(b.ctx).Exec("UPDATE dag_run SET state = 'queued', start_date = NULL WHERE state = 'running'").Error; err != nil {
+		if err := d.requeueAll(b.ctx); err != nil {
 			return err
 		}
 	}
