@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"gorm.io/gorm"
 
@@ -51,7 +52,7 @@ func (r *Repo) FinishAll(ctx context.Context, runs []models.DagRun, state models
 // errSome undoes a change of some of the runs that were to be changed.
 var errSome = errors.New("some of the runs cannot be finished")
 
-// finishTogether ends the runs in one statement for each number of attempts. It returns
+// finishTogether ends the runs in few statements, by their number of attempts. It returns
 // errSome when one of them cannot be ended.
 func finishTogether(tx *gorm.DB, runs []models.DagRun, columns map[string]any) error {
 	attempts := map[int][]int64{}
@@ -59,13 +60,15 @@ func finishTogether(tx *gorm.DB, runs []models.DagRun, columns map[string]any) e
 		attempts[run.ClearNumber] = append(attempts[run.ClearNumber], run.ID)
 	}
 	for attempt, ids := range attempts {
-		ended := tx.Model(&models.DagRun{}).
-			Where("id IN ? AND clear_number = ? AND COALESCE(state, '') IN ?", pad(ids), attempt, unfinished).UpdateColumns(columns)
-		if ended.Error != nil {
-			return ended.Error
-		}
-		if ended.RowsAffected != int64(len(ids)) {
-			return errSome
+		for some := range slices.Chunk(ids, insertBatch) { // an engine takes so many values and no more
+			ended := tx.Model(&models.DagRun{}).
+				Where("id IN ? AND clear_number = ? AND COALESCE(state, '') IN ?", pad(some), attempt, unfinished).UpdateColumns(columns)
+			if ended.Error != nil {
+				return ended.Error
+			}
+			if ended.RowsAffected != int64(len(some)) {
+				return errSome
+			}
 		}
 	}
 	return nil
