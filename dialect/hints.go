@@ -50,3 +50,18 @@ func (s *Server) Patience() (read, set string) {
 	}
 	return "", ""
 }
+
+// ForEach is what selects, for each row of a table, the ids that a subquery has which goes by that
+// row: a FROM clause, with the first %s for the table and the second for the subquery, in which
+// the id is q.id; r is the table of the ids. It is empty where an engine has no such thing:
+// LATERAL is in PostgreSQL since 9.3 and in MySQL since 8.0.14, and SQLite does as much with IN.
+// Engines that are compatible with these have not been tried.
+func (s *Server) ForEach(r string) string {
+	switch {
+	case s.Engine == "PostgreSQL", s.Engine == "MySQL" && s.Version.AtLeast(8, 0, 14):
+		return "%s JOIN LATERAL (%s) q ON 1 = 1"
+	case s.Engine == "SQLite":
+		return "%s CROSS JOIN " + r + " q ON q.id IN (%s)" // in this order
+	}
+	return ""
+}

@@ -27,46 +27,63 @@ func (r *Repo) Admit(ctx context.Context) ([]models.DagRun, error) {
 
 // pass is one pass that starts at most so many runs; it returns the gates that it looked at as
 // well. Most try first the gates that this scheduler has just freed, which are known without a
-// look at the others, however many these are.
+// look at the others, however many these are. What was found ahead may be so no longer: then
+// it looks anew.
 func (r *Repo) pass(ctx context.Context, atMost int) ([]models.DagRun, []Gate, error) {
 	if freed := r.ring.takeFreed(r.gatesOfKind(atMost)); len(freed) > 0 {
-		if runs, err := r.passThrough(ctx, freed, atMost); err != nil || len(runs) > 0 {
-			return runs, freed, err
+		if started, err := r.passThrough(ctx, freed, atMost); err != nil || len(started.runs) > 0 {
+			return started.runs, freed, err
 		}
 	}
-	gates, err := r.waitingGates(ctx, atMost)
-	if err != nil || len(gates) == 0 {
-		return nil, nil, r.explain("admit", err)
+	for {
+		gates, fresh, err := r.nextGates(ctx, atMost)
+		if err != nil || len(gates) == 0 {
+			return nil, nil, r.explain("admit", err)
+		}
+		started, err := r.passThrough(ctx, gates, atMost)
+		if err != nil {
+			return nil, gates, err
+		}
+		r.ring.learn(len(gates), started.room, len(started.runs), atMost)
+		if len(started.runs) > 0 || fresh {
+			return started.runs, gates, nil
+		}
 	}
-	runs, err := r.passThrough(ctx, gates, atMost)
-	return runs, gates, err
+}
+
+// started is what came of a pass: the runs that it started, of those for which there was room.
+type started struct {
+	runs []models.DagRun
+	room int
 }
 
 // passThrough is a pass through some gates.
-func (r *Repo) passThrough(ctx context.Context, gates []Gate, atMost int) ([]models.DagRun, error) {
-	runs, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) ([]models.DagRun, error) {
+func (r *Repo) passThrough(ctx context.Context, gates []Gate, atMost int) (started, error) {
+	made, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (started, error) {
 		return r.admitThrough(tx, gates, atMost)
 	})
-	r.logger.DebugContext(ctx, "pass", slog.Int("gates", len(gates)), slog.Int("started", len(runs)))
-	return runs, r.explain("admit", err)
+	r.logger.DebugContext(ctx, "pass", slog.Int("gates", len(gates)), slog.Int("started", len(made.runs)))
+	return made, r.explain("admit", err)
 }
 
 // admitThrough is the transaction of a pass. Hold first, read after: whatever is decided on is
 // read in a statement later than the hold, and nothing but a held gate decides what may start.
-func (r *Repo) admitThrough(tx *gorm.DB, gates []Gate, atMost int) ([]models.DagRun, error) {
+func (r *Repo) admitThrough(tx *gorm.DB, gates []Gate, atMost int) (none started, err error) {
 	held, err := r.hold(tx, gates, passingOver)
 	if err != nil || len(held) == 0 {
-		return nil, err
+		return none, err
 	}
-	open, err := r.capacity(tx, held, atMost)
+	open, err := r.capacity(tx, held)
 	if err != nil || len(open) == 0 {
-		return nil, err
+		return none, err
 	}
-	queued, now, err := r.nextQueued(tx, open)
+	room := slots(open)
+	queued, err := r.nextQueued(tx, share(open, atMost))
 	if err != nil || len(queued) == 0 {
-		return nil, err
+		return none, err
 	}
-	return r.markRunning(tx, queued, now)
+	runs, err := r.markRunning(tx, queued)
+	return started{runs, room}, err
 }
 
 // hold takes the gates, kind by kind and in the order of their keys, and returns those taken.
@@ -89,8 +106,8 @@ type openGate struct {
 }
 
 // capacity reads the held gates again: those that admit runs, with their limit less what runs
-// in them, and at most so many slots in all.
-func (r *Repo) capacity(tx *gorm.DB, held []Gate, atMost int) (open []openGate, err error) {
+// in them.
+func (r *Repo) capacity(tx *gorm.DB, held []Gate) (open []openGate, err error) {
 	var u union
 	for _, k := range r.kinds {
 		if gates := k.of(held); len(gates) > 0 {
@@ -99,75 +116,42 @@ func (r *Repo) capacity(tx *gorm.DB, held []Gate, atMost int) (open []openGate, 
 		}
 	}
 	err = tx.Raw("?", r.named(u)).Scan(&open).Error
-	open = slices.DeleteFunc(open, func(g openGate) bool { return g.Slots <= 0 })
-	return share(open, atMost), err
+	return slices.DeleteFunc(open, func(g openGate) bool { return g.Slots <= 0 }), err
 }
 
-// pick is a run that may start, and its place among those of its gate.
-type pick struct {
-	Place int
-	ID    int64 // 0 when the gate has no such run
-	Now   models.Time
+// nextQueued reads the due runs that each gate may start, in its order. They need no lock:
+// markRunning guards them.
+func (r *Repo) nextQueued(tx *gorm.DB, open []openGate) ([]models.DagRun, error) {
+	return r.queues(tx, open, r.forEach(), r.picked)
 }
 
-// nextQueued picks the due runs that each gate may start, in its order, and reads the time at
-// which they start: later than the count, so that no run starts before one ended that made room
-// for it. They need no lock: markRunning guards them.
-func (r *Repo) nextQueued(tx *gorm.DB, open []openGate) (ids []int64, now models.Time, err error) {
-	due, clock, err := r.now(tx.Statement.Context)
+// markRunning starts the runs, and returns them as they are then. Each must still be queued,
+// for the same attempt, or the pass begins anew. The guard is written so that no index serves
+// it: an engine without statistics would else walk the whole queue to find a few runs that it
+// was given by id. The time is read after the count, so that no run starts before one ended
+// that made room for it.
+func (r *Repo) markRunning(tx *gorm.DB, queued []models.DagRun) ([]models.DagRun, error) {
+	now, err := r.read(tx)
 	if err != nil {
-		return nil, now, err
-	}
-	values := map[string]any{"now": due}
-	for n := 0; ; n++ {
-		var u union
-		for _, k := range r.kinds {
-			if n == 0 {
-				k.picks(&u, open, values, clock)
-			}
-			k.pickStrays(&u, open, n, values, clock)
-		}
-		if len(u) == 0 {
-			return ids, now, nil
-		}
-		var found []pick
-		if err := tx.Raw("?", r.named(u)).Scan(&found).Error; err != nil {
-			return nil, now, err
-		}
-		slices.SortStableFunc(found, func(a, b pick) int { return a.Place - b.Place })
-		for _, run := range found {
-			if run.ID != 0 {
-				now = r.clockOr(run.Now)
-				ids = append(ids, run.ID)
-			}
-			if run.Place >= few {
-				open[run.Place-few].Slots--
-			}
-		}
-	}
-}
-
-// markRunning starts the runs. Each must still be queued, or the pass begins anew. The guard
-// is written so that no index serves it: an engine without statistics would else walk the
-// whole queue to find a few runs that it was given by id.
-func (r *Repo) markRunning(tx *gorm.DB, ids []int64, now models.Time) ([]models.DagRun, error) {
-	marked := tx.Model(&models.DagRun{}).Where("id IN ? AND COALESCE(state, '') = ?", pad(ids), models.Queued).UpdateColumns(map[string]any{
-		"state": models.Running, "start_date": now, "end_date": nil, "updated_at": now, "scheduled_by_job_id": r.job.Load(),
-	})
-	if marked.Error != nil {
-		return nil, marked.Error
-	}
-	if marked.RowsAffected != int64(len(ids)) {
-		return nil, locking.ErrChanged
-	}
-	runs := make([]models.DagRun, 0, len(ids))
-	if err := tx.Where("id IN ?", pad(ids)).Find(&runs).Error; err != nil {
 		return nil, err
 	}
-	place := make(map[int64]int, len(ids))
-	for i, id := range ids {
-		place[id] = i
+	attempts := map[int][]int64{}
+	job := r.job.Load()
+	for i := range queued {
+		run := &queued[i]
+		attempts[run.ClearNumber] = append(attempts[run.ClearNumber], run.ID)
+		run.State, run.StartDate, run.EndDate, run.UpdatedAt, run.ScheduledByJobID = models.Running, now, models.Time{}, now, job
 	}
-	slices.SortFunc(runs, func(a, b models.DagRun) int { return place[a.ID] - place[b.ID] })
-	return runs, nil
+	for attempt, ids := range attempts {
+		marked := tx.Model(&models.DagRun{}).Where("id IN ? AND clear_number = ? AND COALESCE(state, '') = ?", pad(ids), attempt, models.Queued).UpdateColumns(map[string]any{
+			"state": models.Running, "start_date": now, "end_date": nil, "updated_at": now, "scheduled_by_job_id": job,
+		})
+		if marked.Error != nil {
+			return nil, marked.Error
+		}
+		if marked.RowsAffected != int64(len(ids)) {
+			return nil, locking.ErrChanged
+		}
+	}
+	return queued, nil
 }

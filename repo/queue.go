@@ -3,6 +3,11 @@ package repo
 import (
 	"fmt"
 	"maps"
+	"slices"
+
+	"gorm.io/gorm"
+
+	"github.com/usher-go/usher/models"
 )
 
 // queue is the queue of a kind of gate.
@@ -49,42 +54,94 @@ func backfillQueue() queue {
 	}
 }
 
-// few is up to how many runs of a gate are picked one by one.
-const few = 8
-
-// picks adds what picks the runs that the gates of a kind may start: their ids, the time, and
-// their place, as far as the statement does not give those of a gate in order.
-//
-// A gate with few slots is asked for its first run, its second, and so on, in as many selects
-// as the gates have slots, whatever the number of gates: an engine makes a plan for each
-// select, which would take longer than the reading. A gate with more is asked for all in a
-// select of its own. No more is read than may start.
-func (k kind) picks(u *union, open []openGate, values map[string]any, clock string) {
-	for n := range few {
-		var gates []Gate
-		for _, g := range open {
-			if g.Kind == k.kind && g.Slots > n && g.Slots <= few && !g.Astray {
-				gates = append(gates, g.Gate)
-			}
-		}
-		if len(gates) > 0 {
-			u.add(fmt.Sprintf("SELECT %d AS place, (%s LIMIT 1 OFFSET %d) AS id, %s AS now FROM %s WHERE %s IN @keys", n, k.inner, n, clock, k.row, k.column),
-				with(values, "keys", k.keys(gates)))
-		}
+// queues reads the first due runs of each gate, as many as it has slots: by one statement, and
+// others when some have their order elsewhere.
+func (r *Repo) queues(tx *gorm.DB, open []openGate, forEach string, read func(*gorm.DB, union, int) ([]pick, error)) (queued []models.DagRun, err error) {
+	due, _, err := r.now(tx.Statement.Context)
+	if err != nil {
+		return nil, err
 	}
-	for _, g := range open {
-		if g.Kind == k.kind && g.Slots > few && !g.Astray {
-			u.add("SELECT 0 AS place, q.id AS id, "+clock+" AS now FROM ("+k.text+" LIMIT @slots) q", g.values(values))
+	values := map[string]any{"now": due}
+	for n := 0; ; n++ {
+		var u union
+		for _, k := range r.kinds {
+			if n == 0 {
+				k.picks(&u, open, values, forEach)
+			}
+			k.pickStrays(&u, open, n, values)
+		}
+		if len(u.selects) == 0 {
+			return queued, nil
+		}
+		found, err := read(tx, u, slots(open))
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range found {
+			queued = append(queued, p.run)
+			if p.stray > 0 {
+				open[p.stray-1].Slots--
+			}
 		}
 	}
 }
 
-// pickStrays adds what picks the n-th sort of runs of the gates whose order is elsewhere. Their
-// place tells the gate.
-func (k kind) pickStrays(u *union, open []openGate, n int, values map[string]any, clock string) {
+// few is up to how many runs of a gate are picked one by one.
+const few = 8
+
+// picks adds what picks the runs that the gates of a kind may start, by id. No more is read than
+// may start.
+//
+// An engine makes a plan for each select, which takes longer than the reading. Where a subquery
+// may go by the row before it, gates with the same number of slots share a select. Elsewhere a
+// gate with few slots is asked for its first run, its second, and so on, in as many selects as
+// the gates have slots, whatever the number of gates; and one with more for all in a select of its own.
+func (k kind) picks(u *union, open []openGate, values map[string]any, forEach string) {
+	if forEach != "" {
+		k.picksBySlots(u, open, values, forEach)
+		return
+	}
+	for n := range few {
+		var gates []Gate
+		for _, g := range open {
+			if k.orders(g) && g.Slots > n && g.Slots <= few {
+				gates = append(gates, g.Gate)
+			}
+		}
+		if len(gates) > 0 {
+			u.add(fmt.Sprintf("SELECT 0 AS stray, (%s LIMIT 1 OFFSET %d) AS id FROM %s WHERE %s IN @keys", k.inner, n, k.row, k.column),
+				with(values, "keys", k.keys(gates)))
+		}
+	}
+	for _, g := range open {
+		if k.orders(g) && g.Slots > few {
+			u.add("SELECT 0 AS stray, q.id AS id FROM ("+k.text+" LIMIT @slots) q", g.values(values))
+		}
+	}
+}
+
+func (k kind) picksBySlots(u *union, open []openGate, values map[string]any, forEach string) {
+	bySlots := map[int][]Gate{}
+	for _, g := range open {
+		if k.orders(g) {
+			bySlots[g.Slots] = append(bySlots[g.Slots], g.Gate)
+		}
+	}
+	for _, slots := range slices.Sorted(maps.Keys(bySlots)) {
+		from := fmt.Sprintf(forEach, k.row, fmt.Sprintf("%s LIMIT %d", k.inner, slots))
+		u.add("SELECT 0 AS stray, q.id AS id FROM "+from+" WHERE "+k.column+" IN @keys", with(values, "keys", k.keys(bySlots[slots])))
+	}
+}
+
+// orders tells of a gate of this kind whose runs have their order in their own index.
+func (k kind) orders(g openGate) bool { return g.Kind == k.kind && !g.Astray }
+
+// pickStrays adds what picks the n-th sort of runs of the gates whose order is elsewhere, and for
+// each the gate's number, from 1.
+func (k kind) pickStrays(u *union, open []openGate, n int, values map[string]any) {
 	for i, g := range open {
 		if g.Kind == k.kind && g.Slots > 0 && g.Astray && n < len(k.strays) {
-			u.add(fmt.Sprintf("SELECT %d AS place, q.id AS id, %s AS now FROM (%s LIMIT @slots) q", few+i, clock, k.strays[n]), g.values(values))
+			u.add(fmt.Sprintf("SELECT %d AS stray, q.id AS id FROM (%s LIMIT @slots) q", i+1, k.strays[n]), g.values(values))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -103,7 +104,9 @@ func (r *Repo) takeBack(tx *gorm.DB, to models.State) (runs []models.DagRun, err
 	if moved.RowsAffected != int64(len(ids)) {
 		return nil, locking.ErrChanged
 	}
-	return runs, tx.Where("id IN ?", pad(ids)).Order("id").Find(&runs).Error
+	err = tx.Where("id IN ?", pad(ids)).Find(&runs).Error
+	slices.SortFunc(runs, func(a, b models.DagRun) int { return cmp.Compare(a.ID, b.ID) }) // the engine might sort them before it has found them
+	return runs, err
 }
 
 // orphans finds runs that schedulers have in hand which are no longer alive, and which those are.

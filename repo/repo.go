@@ -43,6 +43,7 @@ type Repo struct {
 	names      []string // placeholders in SQL and the tables that they stand for, in pairs
 	index      string   // of the runs by gate
 	placeIndex string   // of a backfill's queued runs by their place
+	queued     queuedColumns
 	ring       ring
 }
 
@@ -92,6 +93,9 @@ func (r *Repo) nameTables() error {
 			return fmt.Errorf("%w name of a table, %q: GORM cannot quote ? and `, so choose another NamingStrategy", ErrInvalid, table.Schema.Table)
 		}
 		r.names = append(r.names, name, table.Quote(clause.Table{Name: table.Schema.Table}))
+		if name == "{dag_run}" {
+			r.queued = columnsOf(table.Schema)
+		}
 		for _, index := range table.Schema.ParseIndexes() {
 			ordered := slices.ContainsFunc(index.Fields, func(f schema.IndexOption) bool { return f.DBName == "sort_ordinal" })
 			switch {
@@ -121,6 +125,14 @@ func (r *Repo) sql(text string) string {
 	}
 	return strings.NewReplacer(append(slices.Clone(r.names),
 		"{by index}", byIndex, "{by place}", byPlace, "{order}", order, "{in order}", inOrder, "{no place}", noPlace)...).Replace(text)
+}
+
+// forEach is the engine's way to a query's ids for each row of a table; empty when it has none.
+func (r *Repo) forEach() string {
+	if server := locking.Found(r.db); server != nil {
+		return server.ForEach("{dag_run}")
+	}
+	return ""
 }
 
 // now is the clock that schedulers agree on, as an operand of SQL: the database's, unless the

@@ -2,18 +2,23 @@ package repo
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 )
 
-// ring is where a scheduler stands in its walk around the gates, and the gates in which it
-// has just freed a slot. It only says where to look first.
+// ring is where a scheduler stands in its walk around the gates, the gates that it has found
+// there for passes to come, and those in which it has just freed a slot. It only says where to
+// look first.
 type ring struct {
-	mu    sync.Mutex
-	after map[Kind]any
-	freed map[Gate]bool
-	turn  int // of passes: the walk has every fourth, so that no gate is forgotten over those that are freed
+	mu     sync.Mutex
+	after  map[Kind]any
+	ahead  []Gate
+	perRun float64 // how many gates a pass takes for each run that it may start; 0 before the first
+	freed  map[Gate]bool
+	turn   int // of passes: the walk has every fourth, so that no gate is forgotten over those that are freed
 }
 
 // free remembers a gate in which a run has just finished.
@@ -43,11 +48,77 @@ func (r *ring) takeFreed(n int) (gates []Gate) {
 	return gates
 }
 
+// takeAhead takes gates for a pass of so many runs from those that were found ahead, and
+// reports whether they were enough.
+func (r *ring) takeAhead(runs, atMost int) (gates []Gate, enough bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.perRun == 0 {
+		r.perRun = 1
+	}
+	want := min(atMost, int(math.Ceil(r.perRun*float64(runs))))
+	n := min(want, len(r.ahead))
+	gates, r.ahead = r.ahead[:n:n], r.ahead[n:]
+	return gates, n == want
+}
+
+// findAhead puts gates that were found behind those that are left, kind by kind in turn.
+func (r *ring) findAhead(left, found []Gate) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	nth := map[Kind]int{}
+	turn := map[Gate]int{}
+	for _, g := range found {
+		turn[g] = nth[g.Kind]
+		nth[g.Kind]++
+	}
+	slices.SortStableFunc(found, func(a, b Gate) int { return turn[a] - turn[b] })
+	for _, g := range found {
+		if !slices.Contains(left, g) {
+			left = append(left, g)
+		}
+	}
+	r.ahead = left
+}
+
+// learn sees what a pass for so many runs made of its gates: how many these had room for, and
+// how many it started. When there was room for more, fewer gates may do, since a gate that
+// is held and not used keeps others out; when the gates gave all they had, the next pass takes
+// as many as it needs at that rate. One that started nothing went by what was found too long ago.
+func (r *ring) learn(gates, room, started, runs int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case started == 0:
+		r.ahead, r.perRun = nil, 1
+	case started == runs:
+		r.perRun = float64(gates) * max(1/float64(room), 0.75/float64(runs))
+	default:
+		r.perRun = min(1, float64(gates)/float64(started))
+	}
+}
+
+// nextGates are the gates of a pass: those that the walk has found ahead, or the next ones; in
+// the second case they are fresh.
+func (r *Repo) nextGates(ctx context.Context, runs int) (gates []Gate, fresh bool, err error) {
+	limit := max(1, r.gatesOfKind(runs))
+	gates, enough := r.ring.takeAhead(runs, limit*len(r.kinds))
+	if enough {
+		return gates, false, nil
+	}
+	found, err := r.waitingGates(ctx, limit)
+	if err != nil {
+		return nil, true, err
+	}
+	r.ring.findAhead(gates, found)
+	gates, _ = r.ring.takeAhead(runs, limit*len(r.kinds))
+	return gates, true, nil
+}
+
 // waitingGates is the hint: gates that have due runs and seem to have room, read before the
 // transaction: of each kind, the next ones around the ring of keys. Nothing depends on its
 // being right.
-func (r *Repo) waitingGates(ctx context.Context, runs int) (found []Gate, err error) {
-	limit := max(1, r.gatesOfKind(runs))
+func (r *Repo) waitingGates(ctx context.Context, limit int) (found []Gate, err error) {
 	now, _, err := r.now(ctx)
 	if err != nil {
 		return nil, err

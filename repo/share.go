@@ -5,6 +5,14 @@ import (
 	"slices"
 )
 
+// slots is how many runs the gates may start.
+func slots(open []openGate) (n int) {
+	for _, g := range open {
+		n += g.Slots
+	}
+	return n
+}
+
 // share cuts the gates' slots to a total that one pass may start, evenly: what a small gate
 // leaves goes to the larger ones.
 //

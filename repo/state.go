@@ -150,7 +150,7 @@ func current(tx *gorm.DB, run models.DagRun) (found models.DagRun, err error) {
 
 // mustLetIn refuses a run when its gate, which is held, has no room for it.
 func (r *Repo) mustLetIn(tx *gorm.DB, run models.DagRun) error {
-	open, err := r.capacity(tx, []Gate{GateOf(run)}, 1)
+	open, err := r.capacity(tx, []Gate{GateOf(run)})
 	if err == nil && len(open) == 0 {
 		err = fmt.Errorf("%w: %s of DAG %s stays %s, since the gate of %s is full, paused or stale", ErrFull, run.RunID, run.DagID, run.State, GateOf(run))
 	}

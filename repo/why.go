@@ -166,8 +166,8 @@ func (r *Repo) whyAtGate(ctx context.Context, k kind, e *Explanation, now models
 // ahead counts the due runs before the run, as far as it looks. It asks as a pass does, so
 // that the order is the one in which runs start.
 func (r *Repo) ahead(ctx context.Context, g Gate, run models.DagRun) (ahead int, found bool, err error) {
-	line, _, err := r.nextQueued(r.db.WithContext(ctx), []openGate{{Gate: g, Slots: maxAhead}})
-	place := slices.Index(line, run.ID)
+	line, err := r.queues(r.db.WithContext(ctx), []openGate{{Gate: g, Slots: maxAhead}}, "", r.pickedIDs)
+	place := slices.IndexFunc(line, func(r models.DagRun) bool { return r.ID == run.ID })
 	if place < 0 {
 		return len(line), len(line) == maxAhead, err
 	}

@@ -60,7 +60,7 @@ func inTheMiddle(happens func(w *world, runs []models.DagRun, at int)) func(*wor
 			require.NoError(w, err)
 			require.Equal(w, at > 0, happened)
 			if at == 0 && w.d.RowLocks {
-				statements = count - 1 // before the last, the runs are started and held
+				statements = count
 			}
 			require.LessOrEqual(w, w.count(dagGate("d"), models.Running), 2, "before statement %d", at)
 			require.LessOrEqual(w, w.count(b, models.Running), 3, "before statement %d", at)
@@ -85,14 +85,13 @@ var between = []testCase{
 		}
 	})},
 	{"a queued run is failed in the middle of a pass", func(w *world) {
-		marks := 0 // how many statements come before the change of state, after which a finish waits
+		marks := 0 // how many statements there are, the last of which is the change of state
 		w.dag("x", 1)
 		w.queue("x", 1, past, 0)
 		r := w.interrupted(0, nil, &marks)
 		runs, err := r.Admit(w.ctx)
 		require.NoError(w, err)
 		require.Len(w, runs, 1)
-		marks-- // the reading comes after it
 		if !w.d.RowLocks {
 			marks = 1
 		}
@@ -113,7 +112,7 @@ var between = []testCase{
 		}
 	}},
 	{"a run is failed and queued again in the middle of a pass: it starts in its new attempt", func(w *world) {
-		before := 4 // the change of state: after the hold, the capacity and the queue
+		before := 4 // the hold, the capacity and the queue come before it
 		if !w.d.RowLocks {
 			before = 1
 		}

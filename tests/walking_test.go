@@ -3,6 +3,7 @@ package tests
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -51,6 +52,53 @@ var walking = []testCase{
 			}
 		}
 		w.running(want)
+	}},
+	{"a pass takes as many gates as it needs, and a walk serves several passes", func(w *world) {
+		want := map[repo.Gate]int{}
+		for i := range 40 {
+			id := fmt.Sprintf("d%02d", i)
+			w.dag(id, 10)
+			w.queue(id, 12, past, time.Hour)
+			want[dagGate(id)] = 10
+		}
+		r, t := w.traced(repo.WithRunsPerPass(20)) // ten gates of a kind at a time
+		gates, walks, started := []int{}, 0, 0
+		for runs, err := range r.AdmitAll(w.ctx) {
+			require.NoError(w, err)
+			started += len(runs)
+			for _, s := range t.statements {
+				if strings.Contains(s, "_ring") {
+					walks++
+				}
+				if strings.Contains(s, " AS slots") {
+					names := regexp.MustCompile(`d\d\d\b`).FindAllString(s, -1)
+					slices.Sort(names)
+					gates = append(gates, len(slices.Compact(names)))
+				}
+			}
+			t.statements = nil
+		}
+		require.Equal(w, 400, started)
+		w.running(want)
+		require.Equal(w, 10, gates[0])
+		require.LessOrEqual(w, slices.Min(gates[:len(gates)-3]), 3)
+		require.Less(w, walks, len(gates)*3/4)
+	}},
+	{"gates that were found ahead, and are full by now, keep no pass from the others", func(w *world) {
+		for i := range 10 {
+			id := fmt.Sprintf("d%d", i)
+			w.dag(id, 10)
+			w.queue(id, 10, past, time.Hour)
+		}
+		r := w.repo(repo.WithRunsPerPass(20))
+		for range 4 {
+			w.admitted(r, 20) // by fewer gates each time, so that some are left
+		}
+		for range w.r.AdmitAll(w.ctx) {
+		}
+		w.dag("z", 1)
+		w.queue("z", 1, past, 0)
+		require.Equal(w, "z", w.admitted(r, 1)[0].DagID)
 	}},
 	{"a gate that was just freed is filled without a look at the others, but for every fourth pass", func(w *world) {
 		for i := range 20 {

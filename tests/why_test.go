@@ -154,7 +154,7 @@ var explaining = []testCase{
 		run := w.queue("d", 1, past, 0)[0]
 		db := w.d.Open(w)
 		require.NoError(w, db.Callback().Row().Before("*").Register("test:middle", func(tx *gorm.DB) {
-			if strings.Contains(tx.Statement.SQL.String(), " AS place") && w.run(run.ID).State == models.Queued {
+			if strings.Contains(tx.Statement.SQL.String(), " AS stray") && w.run(run.ID).State == models.Queued {
 				require.Len(w, w.pass(), 1)
 			}
 		}))

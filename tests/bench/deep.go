@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 
 	"github.com/usher-go/usher/models"
 	"github.com/usher-go/usher/repo"
 )
 
-// deep measures passes over a deep queue, beside shallower ones, the floor and Airflow.
+// deep measures passes over a deep queue: beside the floor and Airflow, with the limits that DAGs
+// and backfills have by default; then with limits so low that a pass needs many gates, and
+// finds the same work in shallower queues.
 func deep(b *bench) error {
 	var queues []*deepQueue
 	for _, want := range b.size.deep {
@@ -16,11 +20,15 @@ func deep(b *bench) error {
 			return err
 		}
 		defer done()
-		q := &deepQueue{database: d}
-		if err := q.warm(b); err != nil {
+		queues = append(queues, &deepQueue{database: d})
+	}
+	if err := queues[0].byDefault(b); err != nil {
+		return err
+	}
+	for _, q := range queues {
+		if err := q.warm(b, 3); err != nil {
 			return err
 		}
-		queues = append(queues, q)
 	}
 	for range b.size.turns {
 		for _, q := range queues {
@@ -29,14 +37,46 @@ func deep(b *bench) error {
 			}
 		}
 	}
-	var airflow, pass times
-	for range b.size.slow {
-		if err := queues[0].besideAirflow(b, &airflow, &pass); err != nil {
+	b.floorFigures("deep queue, low limits", queues[0])
+	for i, name := range []string{"a tenth of queue and history", "a hundredth", "the history a hundredth"} {
+		b.add("deep queue, low limits", "pass of 500 over that in "+name, queues[0].pass[1].over(queues[i+1].pass[1]), "ratio", "≤ 1.3")
+	}
+	return nil
+}
+
+// byDefault measures with the limits that DAGs and backfills have by default.
+func (q *deepQueue) byDefault(b *bench) error {
+	if err := q.limit(b.ctx, repo.DefaultMaxActiveRuns, models.DefaultBackfillMaxActiveRuns); err != nil {
+		return err
+	}
+	if err := q.warm(b, 12); err != nil { // until a pass has found how many gates it needs
+		return err
+	}
+	for range b.size.turns {
+		if err := q.turn(b); err != nil {
 			return err
 		}
 	}
-	b.deepFigures(queues, airflow, pass)
-	return nil
+	b.floorFigures("deep queue", q)
+	var airflow, pass times
+	for range b.size.slow {
+		if err := q.besideAirflow(b, &airflow, &pass); err != nil {
+			return err
+		}
+	}
+	b.add("deep queue", "runs per second, 500 a pass", float64(q.started[1])/q.pass[1].median().Seconds(), "runs/s", "")
+	b.add("deep queue", "Airflow's pass of 20 runs", airflow.milliseconds(), "ms", "")
+	b.add("deep queue", "runs per second over Airflow's", float64(q.started[1])/pass.median().Seconds()/(airflowBatch/airflow.median().Seconds()), "ratio", "≥ 100 (PostgreSQL)")
+	want := b.size.deep[0]
+	return q.limit(b.ctx, want.limit, want.backfillLimit)
+}
+
+// limit sets the limits of all DAGs and backfills.
+func (d *database) limit(ctx context.Context, dags, backfills int) error {
+	return errors.Join(
+		d.db.WithContext(ctx).Exec("UPDATE dag SET max_active_runs = ?", dags).Error,
+		d.db.WithContext(ctx).Exec("UPDATE backfill SET max_active_runs = ?", backfills).Error,
+	)
 }
 
 // passSizes are the runs that a pass may start.
@@ -50,7 +90,9 @@ type deepQueue struct {
 	started     [2]int
 }
 
-func (q *deepQueue) warm(b *bench) error {
+// warm makes schedulers, and some turns that do not count.
+func (q *deepQueue) warm(b *bench, turns int) error {
+	q.scheduler = nil
 	for _, n := range passSizes {
 		r, err := repo.New(q.db, repo.WithRunsPerPass(n))
 		if err != nil {
@@ -58,7 +100,7 @@ func (q *deepQueue) warm(b *bench) error {
 		}
 		q.scheduler = append(q.scheduler, r)
 	}
-	for range 3 {
+	for range turns {
 		if err := q.turn(b); err != nil {
 			return err
 		}
@@ -115,20 +157,11 @@ func (q *deepQueue) besideAirflow(b *bench, airflow, pass *times) error {
 	return nil
 }
 
-func (b *bench) deepFigures(queues []*deepQueue, airflow, pass times) {
-	q := queues[0]
+func (b *bench) floorFigures(workload string, q *deepQueue) {
 	for i, n := range passSizes {
 		least := map[int]string{100: "≥ 0.4", 500: "≥ 0.6"}[n]
-		b.add("deep queue", fmt.Sprintf("a pass of %d runs", n), q.pass[i].milliseconds(), "ms", "")
-		b.add("deep queue", fmt.Sprintf("the floor of the same %d runs", n), q.floor[i].milliseconds(), "ms", "")
-		b.add("deep queue", fmt.Sprintf("runs per second over the floor, %d a pass", n), q.floor[i].over(q.pass[i]), "ratio", least)
+		b.add(workload, fmt.Sprintf("a pass of %d runs", n), q.pass[i].milliseconds(), "ms", "")
+		b.add(workload, fmt.Sprintf("the floor of the same %d runs", n), q.floor[i].milliseconds(), "ms", "")
+		b.add(workload, fmt.Sprintf("runs per second over the floor, %d a pass", n), q.floor[i].over(q.pass[i]), "ratio", least)
 	}
-	for i, name := range []string{"", "a tenth of queue and history", "a hundredth", "the history a hundredth"} {
-		if i > 0 {
-			b.add("deep queue", "pass of 500 over that in "+name, q.pass[1].over(queues[i].pass[1]), "ratio", "≤ 1.3")
-		}
-	}
-	b.add("deep queue", "runs per second, 500 a pass", float64(q.started[1])/q.pass[1].median().Seconds(), "runs/s", "")
-	b.add("deep queue", "Airflow's pass of 20 runs", airflow.milliseconds(), "ms", "")
-	b.add("deep queue", "runs per second over Airflow's", float64(q.started[1])/pass.median().Seconds()/(airflowBatch/airflow.median().Seconds()), "ratio", "≥ 100 (PostgreSQL)")
 }
