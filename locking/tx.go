@@ -23,7 +23,7 @@ const (
 //
 // The transaction is READ COMMITTED where the engine knows isolation levels. When it loses a
 // conflict, in a statement or in COMMIT, when a lock was not to be had in time, when the
-// connection broke before COMMIT, or when body returns [ErrChanged], the whole of it is tried
+// connection broke before COMMIT or has a transaction left open, or when body returns [ErrChanged], the whole of it is tried
 // again, a bounded number of times and with random pauses. So body may run several times: it
 // must make its results anew each time, and have no effect outside the transaction.
 //
@@ -77,6 +77,9 @@ func once[T any](ctx context.Context, db *gorm.DB, p *Plugin, server *dialect.Se
 		return value, nil
 	}
 	var none T
+	if server.Class(err) == dialect.LeftOpen { // the pool hands out next what it got back last
+		_ = session.Exec("ROLLBACK")
+	}
 	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
 		err = fmt.Errorf("%w (%w)", cause, err)
 	}
@@ -92,7 +95,7 @@ func again(server *dialect.Server, err error) bool {
 		return false
 	}
 	switch server.Class(err) {
-	case dialect.Conflict, dialect.Busy, dialect.Lost:
+	case dialect.Conflict, dialect.Busy, dialect.Lost, dialect.LeftOpen:
 		return true
 	}
 	return errors.Is(err, ErrChanged)
