@@ -118,6 +118,7 @@ mariadb_options() {
 		datadir=$data
 		socket=$data/mysqld.sock
 		pid-file=$data/mysqld.pid
+		tmpdir=$data.tmp
 		log-error=$data/error.log
 		bind-address=127.0.0.1
 		port=$(port "$1")
@@ -145,6 +146,7 @@ mariadb_options() {
 mariadb_start() {
 	local data; data=$(folder "$1")
 	mariadb_options "$1" >"$data.cnf"
+	root install -d -o mysql "$data.tmp" # a server that starts deletes temporary tables that it finds, whosesoever they are
 	detached "mariadbd --defaults-file=$data.cnf ${2:+$([ "$kind" != galera ] || echo --wsrep-new-cluster)}"
 	if [ "$kind" = galera ]; then
 		serves "$1" synced "$1"
