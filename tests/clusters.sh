@@ -159,9 +159,15 @@ synced() { sql "$1" "SHOW STATUS LIKE 'wsrep_local_state_comment'" | grep -q Syn
 
 mysql_create() {
 	mysql_programs
-	local data=$inside/$kind-$1
-	root chroot "$jail" sh -c "install -d -o mysql $data && mysqld --no-defaults --initialize-insecure --user=mysql --datadir=$data" >/dev/null 2>&1 ||
-		die "MySQL could not create its data in $jail$data"
+	local seed=$inside/seed
+	if [ ! -d "$jail$seed" ]; then # made once, since it takes seconds, and copied for each node
+		root rm -rf "$jail$seed.new"
+		root chroot "$jail" sh -c "install -d -o mysql $seed.new && mysqld --no-defaults --initialize-insecure --user=mysql --datadir=$seed.new" >/dev/null 2>&1 ||
+			die "MySQL could not create its data in $jail$seed.new"
+		root rm -f "$jail$seed.new/auto.cnf" # each node gives itself an id of its own
+		root mv "$jail$seed.new" "$jail$seed"
+	fi
+	root cp -a "$jail$seed" "$(folder "$1")"
 }
 
 # mysql_start NODE [first]: first makes the group.
@@ -234,7 +240,7 @@ erase() {
 	for n in $(seq "$nodes"); do
 		p=$(pid "$n")
 		[ -z "$p" ] || crash "$n"
-		root rm -rf "$(folder "$n")" "$(folder "$n").pw" "$(folder "$n").log" "$(folder "$n").cnf"
+		root rm -rf "$(folder "$n")" "$(folder "$n").pw" "$(folder "$n").log" "$(folder "$n").cnf" "$(folder "$n").tmp"
 	done
 	[ "$kind" != galera ] || root rm -rf "$here/galera-seed"
 }
