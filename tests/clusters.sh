@@ -74,13 +74,13 @@ postgres_create() {
 	need "$(ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null | sort -V | tail -1 || true)" postgresql
 	local bin data; bin=$(postgres_bin) data=$(folder "$1")
 	if [ "$1" -gt 1 ]; then
-		root env PGPASSWORD=$password runuser -u postgres -- "$bin/pg_basebackup" -D "$data" -R -c fast -C -S "node$1" \
+		root env PGPASSWORD=$password runuser -u postgres -- "$bin/pg_basebackup" -N -D "$data" -R -c fast -C -S "node$1" \
 			-d "host=127.0.0.1 port=$(port 1) user=usher application_name=node$1" >/dev/null
 		return
 	fi
 	root install -d -o postgres -m 700 "$data"
 	root sh -c "echo $password >'$data.pw'; chown postgres '$data.pw'"
-	as postgres "$bin/initdb" -D "$data" -U usher --pwfile="$data.pw" -A scram-sha-256 -E UTF8 --locale=C.UTF-8 >/dev/null
+	as postgres "$bin/initdb" -N -D "$data" -U usher --pwfile="$data.pw" -A scram-sha-256 -E UTF8 --locale=C.UTF-8 >/dev/null
 	root sh -c "echo 'host replication usher 127.0.0.1/32 scram-sha-256' >>'$data/pg_hba.conf'"
 }
 

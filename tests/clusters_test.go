@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -240,21 +241,23 @@ func (c cluster) control(w *world, nodes []testdb.Database) {
 
 // faults: a node crashes and comes back, another is cut off for longer than the others wait for
 // it and comes back, and schedulers die, with admissions going on throughout: 1,000 for each
-// minute of USHER_CHAOS_TIME, 10,000 if that is not set. The short form has one crash and one
-// scheduler killed.
+// minute of USHER_CHAOS_TIME, 10,000 if that is not set. The short form has one machine lost: that
+// a node comes back takes half a minute.
 func (c cluster) faults(w *world, nodes []testdb.Database) {
 	w.agree(opened(w, nodes))
 	down := map[int]bool{}
 	crew := w.muster(watched, time.Hour, nodes...)
 	crew.tend = func() { c.restart(crew, down) }
 	crew.progress("the start", 50)
-	faults := []fault{c.crash(2, down), killed}
 	if !prove() {
-		crew.suffer(faults, 1, 0)
+		crew.suffer([]fault{c.machineLost(2, down), killed}, 1, 0)
 		crew.over()
 		return
 	}
-	faults = append(faults, killed, c.cutOff(2), c.crash(3, down), c.cutOff(3), killed, killed)
+	var faults []fault
+	for _, node := range []int{2, 3} {
+		faults = append(faults, c.crash(node, down), c.cutOff(node), killed, killed)
+	}
 	lasting, _ := chaosTime(w)
 	admissions := int(lasting / (time.Minute / 1000))
 	parts := max(1, admissions/2500) // each with every fault, and with work in peace
@@ -289,6 +292,22 @@ func (c cluster) crash(node int, down map[int]bool) fault {
 		crew.progress("work without the node that crashed", 20)
 		c.run("start", node)
 		down[node] = false
+	}}
+}
+
+// machineLost kills a node and the schedulers that use it, for good. Others take their places on
+// the first node.
+func (c cluster) machineLost(node int, down map[int]bool) fault {
+	return fault{"machine lost", func(crew *crew) {
+		down[node] = true
+		c.run("kill", node)
+		lost := crew.nodes[node-1]
+		for _, m := range slices.Clone(crew.members) {
+			if m.node == lost {
+				m.node = crew.nodes[0]
+				crew.replace(m, m.job)
+			}
+		}
 	}}
 }
 

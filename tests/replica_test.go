@@ -26,18 +26,28 @@ import (
 // Replicas of PostgreSQL: reads that are routed to one, and failover to one.
 
 func TestReplicaPostgreSQL(t *testing.T) {
+	type test struct {
+		name string
+		test func(*ownServer, *world)
+	}
 	for _, c := range []struct {
 		name, kind string
-		test       func(*ownServer, *world)
+		tests      []test // on the same servers; a failover is the last
 	}{
-		{"reads go to a replica that stands still", "postgres-replica", readsElsewhere},
-		{"failover to a replica that lags loses what was admitted", "postgres-replica", losesAdmissions},
-		{"failover to a replica that COMMIT waits for loses nothing", "postgres-sync-replica", losesNothing},
-		{"schedulers go on through a failover", "postgres-sync-replica", goesOn},
+		{"asynchronous", "postgres-replica", []test{
+			{"reads go to a replica that stands still", readsElsewhere},
+			{"failover to a replica that lags loses what was admitted", losesAdmissions},
+		}},
+		{"synchronous", "postgres-sync-replica", []test{{"failover to a replica that COMMIT waits for loses nothing", losesNothing}}},
+		{"schedulers", "postgres-sync-replica", []test{{"schedulers go on through a failover", goesOn}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := start(t, c.kind, "PostgreSQL")
-			c.test(s, newWorld(t, testdb.On(t, "PostgreSQL", s.whoeverWrites())))
+			for _, test := range c.tests {
+				t.Run(test.name, func(t *testing.T) {
+					test.test(s, newWorld(t, testdb.On(t, "PostgreSQL", s.whoeverWrites())))
+				})
+			}
 		})
 	}
 }
@@ -110,6 +120,7 @@ func readsElsewhere(s *ownServer, w *world) {
 	require.EqualValues(w, runs, seen, "reads go to the replica, which stands still")
 	contest{}.check(w, tally, limits)
 	texts.checkLog(w, s.run("log", 2))
+	require.NoError(w, replica.Exec("SELECT pg_wal_replay_resume()").Error)
 }
 
 // logsStatements has a server of PostgreSQL log every statement.
