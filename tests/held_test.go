@@ -13,16 +13,20 @@ import (
 
 // holding runs do while another transaction holds a gate.
 func (w *world) holding(g repo.Gate, do func()) {
+	if g.Kind == repo.BackfillGate {
+		holdingRows(w, locking.Rows{Model: &models.Backfill{}, Fence: "fence"}, g.BackfillID, do)
+	} else {
+		holdingRows(w, locking.Rows{Model: &models.Dag{}, Fence: "fence"}, g.DagID, do)
+	}
+}
+
+// holdingRows runs do while another transaction holds the row with a key.
+func holdingRows[K any](w *world, rows locking.Rows, key K, do func()) {
 	held, release, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	other := w.d.Open(w)
 	go func() {
 		_, err := locking.InTx(w.ctx, other, func(tx *gorm.DB) (struct{}, error) {
-			var err error
-			if g.Kind == repo.BackfillGate {
-				_, err = locking.Hold(tx, locking.Rows{Model: &models.Backfill{}, Fence: "fence"}, []int64{g.BackfillID})
-			} else {
-				_, err = locking.Hold(tx, locking.Rows{Model: &models.Dag{}, Fence: "fence"}, []string{g.DagID})
-			}
+			_, err := locking.Hold(tx, rows, []K{key})
 			close(held)
 			<-release
 			return struct{}{}, err

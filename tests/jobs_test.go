@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/usher-go/usher/locking"
@@ -49,6 +50,32 @@ func (w *world) recovers(r *repo.Repo, to models.State, want ...models.DagRun) {
 		require.Equal(w, to, run.State)
 		require.Equal(w, w.run(run.ID), run, "what is returned is what is stored")
 	}
+}
+
+// admittedAtMost are n runs that a scheduler admits in one pass.
+func admittedAtMost(w *world, r *repo.Repo, n int) []models.DagRun {
+	runs, err := r.AdmitAtMost(w.ctx, n)
+	require.NoError(w, err)
+	require.Len(w, runs, n)
+	return runs
+}
+
+// beside asserts that while a row is held these runs are recovered, and the others after that.
+// Where one transaction writes at a time, all are at once when nobody holds anything.
+func (w *world) beside(rows locking.Rows, key int64, first, then []models.DagRun) {
+	other := w.inAnHour()
+	if !w.d.RowLocks {
+		w.recovers(other, models.Queued, append(first, then...)...)
+		return
+	}
+	holdingRows(w, rows, key, func() {
+		ctx, cancel := context.WithTimeout(w.ctx, 20*time.Second) // against waiting for the row
+		defer cancel()
+		runs, err := other.Recover(ctx, silence, models.Queued)
+		assert.NoError(w, err)
+		assert.ElementsMatch(w, ids(first), ids(runs))
+	})
+	w.recovers(other, models.Queued, then...)
 }
 
 func ids(runs []models.DagRun) []int64 {
@@ -198,6 +225,22 @@ var jobs = []testCase{
 			require.Equal(w, models.Running, w.job(job.ID).State, "before statement %d", before)
 			require.NoError(w, slow.Beat(w.ctx))
 		}
+	}},
+	{"a scheduler that is stopped in its heartbeat does not hold up the recovery of others", func(w *world) {
+		w.dag("d", 4)
+		w.queue("d", 4, past, time.Minute)
+		stopped, job := w.registered()
+		its := admittedAtMost(w, stopped, 2)
+		dead, _ := w.registered()
+		w.beside(locking.Rows{Model: &models.Job{}}, job.ID, admittedAtMost(w, dead, 2), its)
+	}},
+	{"a scheduler that is stopped while it finishes a run does not hold up the recovery of others", func(w *world) {
+		w.dag("d", 4)
+		w.queue("d", 4, past, time.Minute)
+		stopped, _ := w.registered()
+		its := admittedAtMost(w, stopped, 2)
+		dead, _ := w.registered()
+		w.beside(locking.Rows{Model: &models.DagRun{}}, its[0].ID, append(admittedAtMost(w, dead, 2), its[1]), its[:1])
 	}},
 	{"recovery leaves alone what is not for it", func(w *world) {
 		w.dag("d", 16)

@@ -223,8 +223,8 @@ func (w *world) oneConnection() *gorm.DB {
 // run again. It returns the rows read, and how many statements were looked at.
 func (w *world) readsOf(statements []string, again *gorm.DB) (reads, checked int) {
 	for _, statement := range statements {
-		if !strings.Contains(statement, "dag_run") {
-			continue
+		if !strings.Contains(statement, "dag_run") || strings.HasSuffix(statement, "WHERE 1 = 0") {
+			continue // the second makes a transaction of SQLite the writer, and reads nothing, whatever its plan says
 		}
 		plan := w.plan(statement)
 		require.NotEmpty(w, plan)
