@@ -36,8 +36,9 @@ const (
 	ReadOnly
 	// Full: the disk has no room. The transaction may be tried again once it has.
 	Full
-	// LeftOpen: the connection has a transaction open that the server refused to roll back, as a
-	// node does that is cut off from its cluster. Once it is rolled back, the connection is good.
+	// LeftOpen: the connection has a transaction open, which somebody did not end or which the
+	// server refused to, as a node does that is cut off from its cluster. Once it is rolled back,
+	// the connection is good.
 	LeftOpen
 )
 

@@ -178,7 +178,7 @@ mysql_start() {
 			--group-replication-group-name=7a1d3c52-8f0e-4b6b-9b57-0d2f6c1e4a90 --group-replication-local-address=127.0.0.1:$((ports + 10 + $1))
 			--group-replication-group-seeds=$(addresses $((ports + 10))) --group-replication-single-primary-mode=OFF
 			--group-replication-enforce-update-everywhere-checks=ON --group-replication-recovery-get-public-key=ON
-			--group-replication-ip-allowlist=127.0.0.1/8 --group-replication-start-on-boot=${2:+OFF}${2:-ON}"
+			--group-replication-ip-allowlist=127.0.0.1/8 --group-replication-member-expel-timeout=0 --group-replication-start-on-boot=${2:+OFF}${2:-ON}"
 		group=${group/OFFfirst/OFF}
 	fi
 	detached "chroot $jail mysqld --no-defaults --user=mysql --datadir=$data --socket=$data/mysqld.sock --pid-file=$data/mysqld.pid --bind-address=127.0.0.1 \

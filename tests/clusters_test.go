@@ -51,6 +51,9 @@ func multiPrimary(t *testing.T, c cluster) {
 		{"control: without the fence the limit is exceeded", c.control},
 		{"faults", c.faults},
 	}
+	if c.name == "Galera" {
+		tests = append(tests, clusterTest{"a node refuses COMMIT and ROLLBACK", c.refusesCommit})
+	}
 	if prove() {
 		tests = append(tests,
 			clusterTest{"8 schedulers at gates of both kinds", c.contest(contest{gates: mixedContest})},
@@ -309,6 +312,35 @@ func (c cluster) machineLost(node int, down map[int]bool) fault {
 			}
 		}
 	}}
+}
+
+// refusesCommit: a node that is not ready refuses to end a transaction, and keeps it open. What
+// it did is not committed by the next one on that connection.
+func (c cluster) refusesCommit(w *world, nodes []testdb.Database) {
+	for i, options := range [][]locking.Option{nil, ownIsolation} {
+		id := fmt.Sprint(i)
+		w.dag(id, 1)
+		w.queue(id, 2, past, time.Minute)
+		db := nodes[0].Open(w, options...)
+		pool, err := db.DB()
+		require.NoError(w, err)
+		pool.SetMaxOpenConns(1)
+		r, err := repo.New(db)
+		require.NoError(w, err)
+		_, err = locking.InTx(w.ctx, db, func(tx *gorm.DB) (struct{}, error) {
+			err := tx.Model(&models.Dag{DagID: id}).UpdateColumn("max_active_runs", 2).Error
+			return struct{}{}, errors.Join(err, w.db.Exec("SET GLOBAL wsrep_reject_queries = ALL").Error)
+		})
+		require.NoError(w, w.db.Exec("SET GLOBAL wsrep_reject_queries = NONE").Error)
+		require.ErrorIs(w, err, locking.ErrCommitUnknown)
+		require.ErrorContains(w, err, "1047")
+		for w.count(dagGate(id), models.Running) == 0 { // the gate is held until the node has rolled back
+			_, err = r.Admit(w.ctx)
+			require.NoError(w, err)
+			require.NoError(w, w.ctx.Err())
+		}
+		require.Equal(w, 1, w.count(dagGate(id), models.Running), "the limit is what it was")
+	}
 }
 
 // cutOff freezes a node until the others have gone on without it.

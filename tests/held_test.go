@@ -89,22 +89,6 @@ var heldGates = []testCase{
 			w.set("d", repo.Paused(false))
 		}
 	}},
-	{"a transaction that was left open on a connection is rolled back", func(w *world) {
-		if w.d.Engine != "MySQL" && w.d.Engine != "MariaDB" {
-			return // others do not give such a connection out again
-		}
-		w.dag("d", 1)
-		w.queue("d", 2, past, 0)
-		db := w.oneConnection()
-		r, err := repo.New(db)
-		require.NoError(w, err)
-		require.NoError(w, db.Exec("START TRANSACTION").Error)
-		require.NoError(w, db.Exec("UPDATE dag SET max_active_runs = 2").Error)
-		runs, err := r.Admit(w.ctx)
-		require.NoError(w, err)
-		require.Len(w, runs, 1, "the limit is what it was")
-		w.running(map[repo.Gate]int{dagGate("d"): 1})
-	}},
 	{"a cancelled pass starts nothing and says why", func(w *world) {
 		w.dag("d", 3)
 		w.queue("d", 3, past, 0)
@@ -134,4 +118,21 @@ func singleWriter(w *world) {
 	require.NoError(w, <-admitted)
 	w.running(map[repo.Gate]int{b: 3})
 	require.Equal(w, 2, w.count(b, models.Queued))
+}
+
+// leftOpen is for engines whose drivers give a connection out again on which a transaction is open.
+var leftOpen = []testCase{
+	{"a transaction that was left open on a connection is rolled back", func(w *world) {
+		w.dag("d", 1)
+		w.queue("d", 2, past, 0)
+		db := w.oneConnection()
+		r, err := repo.New(db)
+		require.NoError(w, err)
+		require.NoError(w, db.Exec("START TRANSACTION").Error)
+		require.NoError(w, db.Exec("UPDATE dag SET max_active_runs = 2").Error)
+		runs, err := r.Admit(w.ctx)
+		require.NoError(w, err)
+		require.Len(w, runs, 1, "the limit is what it was")
+		w.running(map[repo.Gate]int{dagGate("d"): 1})
+	}},
 }
