@@ -36,6 +36,7 @@ func TestReplicaPostgreSQL(t *testing.T) {
 	}{
 		{"asynchronous", "postgres-replica", []test{
 			{"reads go to a replica that stands still", readsElsewhere},
+			{"a runner on a replica waits, and says why", waits},
 			{"failover to a replica that lags loses what was admitted", losesAdmissions},
 		}},
 		{"synchronous", "postgres-sync-replica", []test{{"failover to a replica that COMMIT waits for loses nothing", losesNothing}}},
@@ -183,6 +184,25 @@ func (t *texts) checkLog(w *world, log string) {
 		require.True(w, found, "a transaction of usher has %s", kind)
 	}
 	w.Logf("the replica's log: %d entries, none of %d statements of transactions, each of %d others", len(statements), len(t.inside), len(t.outside))
+}
+
+// waits: whoever connects to a replica cannot admit. The runner waits for it to take writes, with
+// longer and longer pauses: fewer attempts than a fraction of the statements of somebody who
+// does not pause.
+func waits(s *ownServer, w *world) {
+	w.dag("d", 1)
+	replica := w.reached(w.replica(s))
+	w.agree([]*gorm.DB{replica})
+	started := w.start(replica, func(context.Context, models.DagRun) error { return nil })
+	refusals := func() int { return strings.Count(started.log.String(), "read-only transaction") }
+	w.until("the runner says that it cannot write", func() bool { return refusals() >= 3 })
+	require.Contains(w, started.log.String(), "level=WARN msg=\"register later\"")
+	before := refusals()
+	for range 10 {
+		w.whileOthersWork() // 300 statements
+	}
+	require.Less(w, refusals()-before, 100)
+	started.stopped()
 }
 
 // cutFrom ends the replica's connection to the primary, for good.
