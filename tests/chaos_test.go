@@ -78,10 +78,6 @@ func (c *crew) kills() []fault {
 	return append(slices.Repeat([]fault{killed}, 18-len(others)), others...)
 }
 
-// early are kills after which a scheduler whose clock is ahead takes the place. There are some
-// with the build tag prove.
-var early = func(*crew) []fault { return nil }
-
 // killed is a scheduler killed with SIGKILL.
 var killed = fault{"scheduler killed", func(c *crew) { c.replace(c.anyone(), c.job) }}
 

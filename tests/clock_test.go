@@ -42,17 +42,15 @@ func hourAhead(t testing.TB) string {
 	return filepath.Join(dir, "ahead")
 }
 
-// In the long form of chaos, two of those who take the places of the dead are early by an hour.
-func init() {
-	early = func(c *crew) []fault {
-		if c.d.Driver == "sqlite3" { // the program is built without cgo
-			return nil
-		}
-		job := c.job
-		job.program, job.Parent = hourAhead(c), time.Now()
-		kill := fault{"scheduler killed, the next one an hour ahead", func(c *crew) { c.replace(c.anyone(), job) }}
-		return []fault{kill, kill}
+// early are kills after which a scheduler takes the place whose clock is an hour ahead.
+func early(c *crew) []fault {
+	if c.d.Driver == "sqlite3" { // the program is built without cgo
+		return nil
 	}
+	job := c.job
+	job.program, job.Parent = hourAhead(c), time.Now()
+	kill := fault{"scheduler killed, the next one an hour ahead", func(c *crew) { c.replace(c.anyone(), job) }}
+	return []fault{kill, kill}
 }
 
 // TestClock: schedulers go by the database's clock. One whose own is an hour ahead starts

@@ -16,6 +16,7 @@
 # connections take theirs, with data in folders of their own.
 . "$(dirname "$0")/servers.sh"
 
+instead= # neither Docker nor a DSN of somebody else's server will do
 here=${USHER_CLUSTER_HOME:-/var/tmp/usher-clusters}
 jail=$home/mysql
 inside=/usher-clusters # where MySQL's data is, seen from its folder of programs

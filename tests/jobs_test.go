@@ -52,12 +52,16 @@ func (w *world) recovers(r *repo.Repo, to models.State, want ...models.DagRun) {
 	}
 }
 
-// admittedAtMost are n runs that a scheduler admits in one pass.
-func admittedAtMost(w *world, r *repo.Repo, n int) []models.DagRun {
-	runs, err := r.AdmitAtMost(w.ctx, n)
-	require.NoError(w, err)
-	require.Len(w, runs, n)
-	return runs
+// twoSilent are a scheduler with two runs, and two runs of another, both of which fall silent.
+func (w *world) twoSilent() (first models.Job, its, others []models.DagRun) {
+	w.dag("d", 2)
+	w.queue("d", 2, past, time.Minute)
+	r, first := w.registered()
+	its = w.admitted(r, 2)
+	w.dag("d", 4)
+	w.queue("d", 2, past.AddDate(1, 0, 0), time.Minute)
+	other, _ := w.registered()
+	return first, its, w.admitted(other, 2)
 }
 
 // beside asserts that while a row is held these runs are recovered, and the others after that.
@@ -227,20 +231,12 @@ var jobs = []testCase{
 		}
 	}},
 	{"a scheduler that is stopped in its heartbeat does not hold up the recovery of others", func(w *world) {
-		w.dag("d", 4)
-		w.queue("d", 4, past, time.Minute)
-		stopped, job := w.registered()
-		its := admittedAtMost(w, stopped, 2)
-		dead, _ := w.registered()
-		w.beside(locking.Rows{Model: &models.Job{}}, job.ID, admittedAtMost(w, dead, 2), its)
+		stopped, its, others := w.twoSilent()
+		w.beside(locking.Rows{Model: &models.Job{}}, stopped.ID, others, its)
 	}},
 	{"a scheduler that is stopped while it finishes a run does not hold up the recovery of others", func(w *world) {
-		w.dag("d", 4)
-		w.queue("d", 4, past, time.Minute)
-		stopped, _ := w.registered()
-		its := admittedAtMost(w, stopped, 2)
-		dead, _ := w.registered()
-		w.beside(locking.Rows{Model: &models.DagRun{}}, its[0].ID, append(admittedAtMost(w, dead, 2), its[1]), its[:1])
+		_, its, others := w.twoSilent()
+		w.beside(locking.Rows{Model: &models.DagRun{}}, its[0].ID, append(others, its[1]), its[:1])
 	}},
 	{"recovery leaves alone what is not for it", func(w *world) {
 		w.dag("d", 16)

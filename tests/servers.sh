@@ -34,7 +34,7 @@ within() {
 need() {
 	local program=$1; shift
 	[ -x "$(command -v "$program" || true)" ] && return
-	command -v apt-get >/dev/null || die "$program is missing and this is not Debian: install it, run Docker, or set the USHER_TEST_ variables"
+	command -v apt-get >/dev/null || die "$program is missing and this is not Debian: install it${instead-, run Docker, or set the USHER_TEST_ variables}"
 	say "installing $*"
 	[ -n "${updated:-}" ] || { root apt-get update -qq >&2; updated=yes; }
 	root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >"${TMPDIR:-/tmp}/usher-apt.log" 2>&1 ||
