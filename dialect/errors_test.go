@@ -389,7 +389,7 @@ func TestForeignDrivers(t *testing.T) {
 func TestOtherServers(t *testing.T) {
 	for number, want := range map[uint16]dialect.Class{
 		1180: dialect.Conflict, 3101: dialect.Conflict, 9007: dialect.Conflict, 8002: dialect.Conflict, 8022: dialect.Conflict, 8028: dialect.Conflict, 1020: dialect.Conflict,
-		1290: dialect.ReadOnly, 1836: dialect.ReadOnly, 1053: dialect.Lost, 1927: dialect.Lost, 1040: dialect.Lost, 1047: dialect.Lost, 1158: dialect.Lost, 1159: dialect.Lost, 1160: dialect.Lost, 1161: dialect.Lost, 1568: dialect.LeftOpen, 1021: dialect.Full, 1114: dialect.Full, 1227: dialect.Denied, 1044: dialect.Denied,
+		1290: dialect.ReadOnly, 1836: dialect.ReadOnly, 1053: dialect.Lost, 1927: dialect.Lost, 1040: dialect.Lost, 1047: dialect.Lost, 1158: dialect.Lost, 1159: dialect.Lost, 1160: dialect.Lost, 1161: dialect.Lost, 3100: dialect.Lost, 1568: dialect.LeftOpen, 1021: dialect.Full, 1114: dialect.Full, 1227: dialect.Denied, 1044: dialect.Denied,
 	} {
 		require.Equal(t, want, dialect.Classify(named("mysql"), &gomysql.MySQLError{Number: number}), number)
 	}

@@ -116,6 +116,9 @@ func (w *world) checkPlan(statement, plan string) {
 	if strings.Contains(statement, "r.state = 'running'") && !strings.Contains(statement, "'queued'") {
 		plan = sorts.ReplaceAllString(plan, "") // running runs are few
 	}
+	if strings.Contains(statement, "FOR UPDATE") {
+		plan = sorts.ReplaceAllString(plan, "") // what is held is no longer than the list of its keys
+	}
 	require.Empty(w, wasteful[w.db.Name()].FindString(plan), "%s\n%s", statement, plan)
 }
 
