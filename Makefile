@@ -7,11 +7,12 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
 LIBRARY     := ./repo,./locking,./dialect,./models,./runner,./schedule
 SIZE        := medium
+CHAOSTIME   ?= 10m
 FUZZTIME    ?= 1m
 FUZZTARGETS  = $(shell grep -ro --include=*_test.go '^func Fuzz[A-Za-z]*' . | sed 's,^\./\(.*\)/[^/]*:func ,\1/,')
 SERVERS     := eval "$$(tests/servers.sh up)"
 
-.PHONY: help demo test test/sqlite test/postgres test/mysql test/mariadb test/soak prove fuzz bench bench/peers lint fmt up down servers
+.PHONY: help demo test test/sqlite test/postgres test/mysql test/mariadb test/soak prove prove/chaos prove/clusters fuzz bench bench/peers lint fmt up down servers
 
 help: ## List the targets
 	@grep -hE '^[a-z/]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -37,6 +38,12 @@ test/mariadb: ## The conformance suite on MariaDB
 test/soak: ## Every contest of schedulers 20 times in a row, on all engines
 	$(SERVERS) && USHER_TEST_ROUNDS=20 go test -race -count=1 -timeout 60m -v -run '/(8_|control)' ./tests
 
+prove/chaos: ## Everything that breaks, on each engine for CHAOSTIME (10m), and 500 lost COMMITs on each server
+	$(SERVERS) && USHER_TEST_PROVE=1 USHER_CHAOS_TIME=$(CHAOSTIME) go test -tags prove -count=1 -timeout 2h -v -run 'Chaos|LostCommit|Clock' ./tests
+
+prove/clusters: ## Galera and Group Replication, 10,000 admissions each with faults, and replicas of PostgreSQL
+	$(SERVERS) && USHER_TEST_PROVE=1 go test -count=1 -timeout 2h -v -run 'Galera|GroupReplication|Replica' ./tests
+
 bench: ## Measure usher beside the floor and Airflow's algorithm, into docs/benchmarks: SIZE=small, medium or full
 	$(SERVERS) && go run ./tests/bench -size $(SIZE) -out docs/benchmarks
 
@@ -45,7 +52,7 @@ bench/peers: ## Measure usher beside River and DBOS, on PostgreSQL, into docs/be
 
 prove: ## The long form of the proofs, within two hours on two cores
 	$(SERVERS) && USHER_TEST_PROVE=1 go test -count=1 -timeout 100m -v -run '/(every_order|the_orders|control:_orders|random_operations|concurrent_histories|control:_histories|hostile|what_cannot_be_stored)' ./tests
-	$(MAKE) fuzz
+	$(MAKE) fuzz prove/chaos prove/clusters
 
 fuzz: ## Every fuzz target in turn, each for FUZZTIME (1m)
 	for target in $(FUZZTARGETS); do \
@@ -55,6 +62,7 @@ fuzz: ## Every fuzz target in turn, each for FUZZTIME (1m)
 
 lint: ## go vet, staticcheck, gofumpt, and the shape of the code
 	go vet ./...
+	go vet -tags prove ./tests
 	go run $(STATICCHECK) ./...
 	@unformatted=$$(go run $(GOFUMPT) -l .); [ -z "$$unformatted" ] || { echo "not gofumpt-clean:"; echo "$$unformatted"; exit 1; }
 	go test -count=1 -run Architecture ./tests

@@ -34,11 +34,17 @@ const (
 	Denied
 	// ReadOnly: the server, the file or the transaction takes no writes.
 	ReadOnly
+	// Full: the disk has no room. The transaction may be tried again once it has.
+	Full
+	// LeftOpen: the connection has a transaction open, which somebody did not end or which the
+	// server refused to, as a node does that is cut off from its cluster. Once it is rolled back,
+	// the connection is good.
+	LeftOpen
 )
 
 // String names the class in one word.
 func (c Class) String() string {
-	return [...]string{"other", "conflict", "busy", "lost", "duplicate", "exists", "missing", "denied", "read-only"}[c]
+	return [...]string{"other", "conflict", "busy", "lost", "duplicate", "exists", "missing", "denied", "read-only", "full", "left open"}[c]
 }
 
 // Classify is what an error means that was met before [Detect] had found the engine, such as
@@ -170,6 +176,7 @@ func isLost(err error) bool {
 	if unsent, ok := err.(interface{ SafeToRetry() bool }); ok && unsent.SafeToRetry() {
 		return true
 	}
-	// The MySQL driver's ErrInvalidConn, made by errors.New.
-	return reflect.TypeOf(err) == reflect.TypeOf(io.EOF) && err.Error() == "invalid connection"
+	// The MySQL driver's ErrInvalidConn and ErrBusyBuffer, made by errors.New. The second is what
+	// it says of a connection that broke while an answer was being read.
+	return reflect.TypeOf(err) == reflect.TypeOf(io.EOF) && (err.Error() == "invalid connection" || err.Error() == "busy buffer")
 }

@@ -378,6 +378,7 @@ func TestOddErrors(t *testing.T) {
 // TestForeignDrivers: the shapes in which drivers other than usher's carry their codes.
 func TestForeignDrivers(t *testing.T) {
 	require.Equal(t, dialect.Conflict, dialect.Classify(named("sqlite"), extended{517}), "ncruces")
+	require.Equal(t, dialect.Full, dialect.Classify(named("sqlite"), extended{13}), "ncruces")
 	require.Equal(t, dialect.Busy, dialect.Classify(named("sqlite"), fmt.Errorf("wrapped: %w", bareCode(261))), "ncruces, a bare code")
 	require.Equal(t, dialect.Conflict, dialect.Classify(named("mysql"), &inner{1213}))
 	require.Equal(t, dialect.Conflict, dialect.Classify(named("mysql"), embedsNil{&inner{1213}}))
@@ -388,11 +389,11 @@ func TestForeignDrivers(t *testing.T) {
 func TestOtherServers(t *testing.T) {
 	for number, want := range map[uint16]dialect.Class{
 		1180: dialect.Conflict, 3101: dialect.Conflict, 9007: dialect.Conflict, 8002: dialect.Conflict, 8022: dialect.Conflict, 8028: dialect.Conflict, 1020: dialect.Conflict,
-		1290: dialect.ReadOnly, 1836: dialect.ReadOnly, 1053: dialect.Lost, 1927: dialect.Lost, 1040: dialect.Lost, 1047: dialect.Lost, 1227: dialect.Denied, 1044: dialect.Denied,
+		1290: dialect.ReadOnly, 1836: dialect.ReadOnly, 1053: dialect.Lost, 1927: dialect.Lost, 1040: dialect.Lost, 1047: dialect.Lost, 1158: dialect.Lost, 1159: dialect.Lost, 1160: dialect.Lost, 1161: dialect.Lost, 3100: dialect.Lost, 1568: dialect.LeftOpen, 1021: dialect.Full, 1114: dialect.Full, 1227: dialect.Denied, 1044: dialect.Denied,
 	} {
 		require.Equal(t, want, dialect.Classify(named("mysql"), &gomysql.MySQLError{Number: number}), number)
 	}
-	for state, want := range map[string]dialect.Class{"57P01": dialect.Lost, "57P03": dialect.Lost, "53300": dialect.Lost, "08006": dialect.Lost, "28000": dialect.Denied, "3F000": dialect.Missing, "25P02": dialect.Other} {
+	for state, want := range map[string]dialect.Class{"57P01": dialect.Lost, "57P03": dialect.Lost, "53300": dialect.Lost, "53100": dialect.Full, "08006": dialect.Lost, "28000": dialect.Denied, "3F000": dialect.Missing, "25P02": dialect.Other} {
 		require.Equal(t, want, dialect.Classify(named("postgres"), &pgconn.PgError{Code: state}), state)
 	}
 }
@@ -403,7 +404,7 @@ func TestLostConnections(t *testing.T) {
 	cancel()
 	_, dialing := (&net.Dialer{}).DialContext(canceled, "tcp", "127.0.0.1:1")
 	for _, name := range []named{"sqlite", "postgres", "mysql", "oracle"} {
-		for _, err := range []error{driver.ErrBadConn, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF, gomysql.ErrInvalidConn, &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}} {
+		for _, err := range []error{driver.ErrBadConn, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF, gomysql.ErrInvalidConn, gomysql.ErrBusyBuffer, &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}} {
 			require.Equal(t, dialect.Lost, dialect.Classify(name, fmt.Errorf("admit: %w", err)), "%s: %v", name, err)
 		}
 		for _, err := range []error{context.Canceled, context.DeadlineExceeded, dialing, fmt.Errorf("%w: %w", context.Canceled, driver.ErrBadConn), fmt.Errorf("%w: %w", io.EOF, context.Canceled)} {

@@ -49,7 +49,11 @@ func (mysql) Class(err error) Class {
 		return Denied
 	case 1792, 1290, 1836:
 		return ReadOnly
-	case 1053, 1927, 1040, 1047:
+	case 1568:
+		return LeftOpen
+	case 1021, 1114:
+		return Full
+	case 1053, 1927, 1040, 1047, 1158, 1159, 1160, 1161, 3100: // 1158 to 1161: the server lost the client first; 3100: the node lost its group in COMMIT
 		return Lost
 	default:
 		return connection(err)

@@ -39,6 +39,8 @@ func (postgres) Class(err error) Class {
 		return Denied
 	case "25006":
 		return ReadOnly
+	case "53100":
+		return Full
 	case "57P01", "57P02", "57P03", "53300", "08000", "08003", "08006":
 		return Lost
 	default:

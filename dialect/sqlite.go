@@ -41,6 +41,8 @@ func (sqlite) Class(err error) Class {
 		return Denied
 	case 8:
 		return ReadOnly
+	case 13:
+		return Full
 	case 1: // SQLite gives the one code to every mistake in a statement
 		return sqliteMistake(err.Error(), connection(err))
 	case 17: // SCHEMA: other tables than those the statement was prepared for, which is a mistake by now or not

@@ -2,8 +2,6 @@ package locking
 
 import (
 	"context"
-	"database/sql"
-	"database/sql/driver"
 	"fmt"
 
 	"gorm.io/gorm"
@@ -39,7 +37,7 @@ func Held[K any](ctx context.Context, db *gorm.DB, rows Rows, keys []K) ([]K, er
 			held = keys
 		}
 	case server.Strategy.Lock == dialect.SkipLocked:
-		held, err = once(ctx, db, p, server, func(tx *gorm.DB) ([]K, error) { return passedOver(tx, rows, keys) })
+		held, err = once(ctx, db, p, server, leavesOpen(server), func(tx *gorm.DB) ([]K, error) { return passedOver(tx, rows, keys) })
 	}
 	if class := server.Class(err); err != nil && (class == dialect.Denied || class == dialect.ReadOnly) {
 		return nil, nil
@@ -98,9 +96,4 @@ func somebodyWrites(ctx context.Context, db *gorm.DB, server *dialect.Server, mo
 		return true, nil
 	}
 	return false, err
-}
-
-// discard keeps a connection from being used again.
-func discard(conn *sql.Conn) {
-	_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // which is how database/sql is told
 }

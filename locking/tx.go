@@ -23,9 +23,10 @@ const (
 //
 // The transaction is READ COMMITTED where the engine knows isolation levels. When it loses a
 // conflict, in a statement or in COMMIT, when a lock was not to be had in time, when the
-// connection broke before COMMIT, or when body returns [ErrChanged], the whole of it is tried
-// again, a bounded number of times and with random pauses. So body may run several times: it
-// must make its results anew each time, and have no effect outside the transaction.
+// connection broke before COMMIT or had a transaction left open, or when body returns
+// [ErrChanged], the whole of it is tried again, a bounded number of times and with random pauses.
+// So body may run several times: it must make its results anew each time, and have no effect
+// outside the transaction.
 //
 // It returns body's own error, [ErrContention], [ErrCommitUnknown], [ErrNested],
 // [ErrNoPlugin], the context's error, or that of the database.
@@ -42,8 +43,9 @@ func InTx[T any](ctx context.Context, db *gorm.DB, body func(tx *gorm.DB) (T, er
 	if err != nil {
 		return none, err
 	}
+	apart := leavesOpen(server)
 	for attempt := 1; ; attempt++ {
-		value, err := once(ctx, db, p, server, body)
+		value, err := once(ctx, db, p, server, apart, body)
 		switch {
 		case err == nil:
 			return value, nil
@@ -54,18 +56,30 @@ func InTx[T any](ctx context.Context, db *gorm.DB, body func(tx *gorm.DB) (T, er
 		case attempt >= p.attempts:
 			return none, fmt.Errorf("%w (%d attempts): %w", ErrContention, attempt, err)
 		}
+		apart = apart || server.Class(err) == dialect.LeftOpen
 		if err := pause(ctx, attempt); err != nil {
 			return none, err
 		}
 	}
 }
 
-// once is one attempt: a new transaction and a fresh call of body.
-func once[T any](ctx context.Context, db *gorm.DB, p *Plugin, server *dialect.Server, body func(tx *gorm.DB) (T, error)) (value T, err error) {
+// once is one attempt: a new transaction and a fresh call of body. When it is apart, it has a
+// connection on which it leaves nothing open.
+func once[T any](ctx context.Context, db *gorm.DB, p *Plugin, server *dialect.Server, apart bool, body func(tx *gorm.DB) (T, error)) (value T, err error) {
+	var none T
 	state := &transaction{server: server}
 	session := db.Session(&gorm.Session{NewDB: true, Context: context.WithValue(ctx, transactionKey{}, state)})
-	session = session.Set(Name, state).Session(&gorm.Session{})
-	committing := false
+	session = session.Set(Name, state)
+	committing, committed := false, false
+	if apart {
+		conn, err := take(ctx, db)
+		if err != nil {
+			return none, err
+		}
+		defer func() { giveBack(ctx, conn, committed) }()
+		session.Statement.ConnPool = conn
+	}
+	session = session.Session(&gorm.Session{})
 	err = session.Transaction(func(tx *gorm.DB) error {
 		if value, err = body(tx); err == nil {
 			err = state.gone
@@ -73,10 +87,9 @@ func once[T any](ctx context.Context, db *gorm.DB, p *Plugin, server *dialect.Se
 		committing = err == nil
 		return err
 	}, p.txOptions(server)...)
-	if err == nil {
+	if committed = err == nil; committed {
 		return value, nil
 	}
-	var none T
 	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
 		err = fmt.Errorf("%w (%w)", cause, err)
 	}
@@ -92,7 +105,7 @@ func again(server *dialect.Server, err error) bool {
 		return false
 	}
 	switch server.Class(err) {
-	case dialect.Conflict, dialect.Busy, dialect.Lost:
+	case dialect.Conflict, dialect.Busy, dialect.Lost, dialect.LeftOpen:
 		return true
 	}
 	return errors.Is(err, ErrChanged)

@@ -69,15 +69,16 @@ func (r *Repo) explain(doing string, err error) error {
 }
 
 // Transient reports whether what failed with err may succeed when it is tried again later: it
-// lost too many conflicts, the answer to its COMMIT or the connection, or ran out of its own
-// time, as [context.DeadlineExceeded] says.
+// lost too many conflicts, the answer to its COMMIT or the connection, found the disk full or
+// the server read-only, as a node is that rejoins its cluster, or ran out of its own time, as
+// [context.DeadlineExceeded] says.
 func (r *Repo) Transient(err error) bool {
 	for _, passes := range []error{locking.ErrContention, locking.ErrCommitUnknown, context.DeadlineExceeded} {
 		if errors.Is(err, passes) {
 			return true
 		}
 	}
-	for _, passes := range []dialect.Class{dialect.Conflict, dialect.Busy, dialect.Lost} {
+	for _, passes := range []dialect.Class{dialect.Conflict, dialect.Busy, dialect.Lost, dialect.Full, dialect.LeftOpen, dialect.ReadOnly} {
 		if locking.Is(r.db, err, passes) {
 			return true
 		}

@@ -22,8 +22,10 @@ const recoverBatch = 500
 // scheduler that was only slow learns of it from [Repo.Beat], and its [Repo.Finish] changes
 // nothing. What such a one admits after it was taken for dead is found the next time.
 //
-// Any number of schedulers may call it at once: each run is recovered once. It touches the
-// schedulers of usher and their runs only, not what Airflow's own schedulers have started, nor
+// Any number of schedulers may call it at once: each run is recovered once. Where the engine can
+// pass over rows that a transaction of somebody else holds, it does: a scheduler or a run that one
+// that is stopped in the middle of a transaction holds delays no other, and is found the next
+// time. It touches the schedulers of usher and their runs only, not what Airflow's own schedulers have started, nor
 // runs in nobody's name. It returns [ErrInvalid] for another state or a silence that is not
 // positive; with an error some runs may have been recovered, which it returns.
 func (r *Repo) Recover(ctx context.Context, silence time.Duration, to models.State) ([]models.DagRun, error) {
@@ -38,21 +40,28 @@ func (r *Repo) Recover(ctx context.Context, silence time.Duration, to models.Sta
 		return nil, r.explain("recover", err)
 	}
 	var recovered []models.DagRun
-	for {
-		some, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) ([]models.DagRun, error) {
+	for last := (batch{}); ; {
+		last, err = locking.InTx(ctx, r.db, func(tx *gorm.DB) (batch, error) {
 			if err := silent.bury(tx); err != nil {
-				return nil, err
+				return batch{}, err
 			}
-			return r.takeBack(tx, to)
+			return r.takeBack(tx, to, last.end)
 		})
-		for _, run := range some {
+		for _, run := range last.runs {
 			r.ring.free(GateOf(run))
 		}
-		recovered = append(recovered, some...)
-		if err != nil || len(some) < recoverBatch {
+		recovered = append(recovered, last.runs...)
+		if err != nil || !last.more {
 			return recovered, r.explain("recover", err)
 		}
 	}
+}
+
+// batch is what one transaction has recovered.
+type batch struct {
+	runs []models.DagRun
+	end  int64 // the highest id that it has looked at
+	more bool  // whether there may be runs beyond
 }
 
 // silent are the schedulers that had not beaten since, at the instant now.
@@ -72,20 +81,37 @@ func (r *Repo) silent(tx *gorm.DB, silence time.Duration) (found silent, err err
 	return found, err
 }
 
-// bury ends them. It is the first statement of its transaction, a write even when there are
-// none. It goes by their ids: on its way through the index it would collide with heartbeats.
+// bury ends them, but for those whose rows somebody holds. Its hold is the first statement of the
+// transaction, and has keys even when nobody is silent, since on SQLite it must be a write. It
+// goes by their ids: on its way through the index it would collide with heartbeats.
 func (s silent) bury(tx *gorm.DB) error {
-	return tx.Model(&models.Job{}).Where("id IN ? AND COALESCE(state, '') = ? AND latest_heartbeat < ?", pad(append([]int64{0}, s.ids...)), models.Running, s.since).
+	held, err := locking.Hold(tx, locking.Rows{Model: &models.Job{}}, pad(append([]int64{0}, s.ids...)))
+	if err != nil || len(held) == 0 {
+		return err
+	}
+	return tx.Model(&models.Job{}).Where("id IN ? AND COALESCE(state, '') = ? AND latest_heartbeat < ?", pad(held), models.Running, s.since).
 		UpdateColumns(map[string]any{"state": models.Failed, "end_date": s.now}).Error
 }
 
-// takeBack moves runs that dead schedulers have in hand, and returns them as they are then.
-// Who changes one of them at the same time, by finishing it say, is seen by the count.
-func (r *Repo) takeBack(tx *gorm.DB, to models.State) (runs []models.DagRun, err error) {
-	ids, owners, err := r.orphans(tx)
+// takeBack moves runs that dead schedulers have in hand, beyond an id, but for those whose rows
+// somebody holds, and returns them as they are then. Who changes one of them before it is held, by
+// finishing it say, is seen by the count.
+func (r *Repo) takeBack(tx *gorm.DB, to models.State, beyond int64) (done batch, err error) {
+	ids, owners, err := r.orphans(tx, beyond)
 	if err != nil || len(ids) == 0 {
-		return nil, err
+		return batch{}, err
 	}
+	done = batch{end: ids[len(ids)-1], more: len(ids) == recoverBatch}
+	held, err := locking.Hold(tx, locking.Rows{Model: &models.DagRun{}}, pad(ids))
+	if err != nil || len(held) == 0 {
+		return done, err
+	}
+	done.runs, err = r.moveHeld(tx, slices.Compact(held), owners, to)
+	return done, err
+}
+
+// moveHeld moves held runs of the owners to a state.
+func (r *Repo) moveHeld(tx *gorm.DB, ids, owners []int64, to models.State) (runs []models.DagRun, err error) {
 	now, err := r.read(tx)
 	if err != nil {
 		return nil, err
@@ -109,12 +135,13 @@ func (r *Repo) takeBack(tx *gorm.DB, to models.State) (runs []models.DagRun, err
 	return runs, err
 }
 
-// orphans finds runs that schedulers have in hand which are no longer alive, and which those are.
-func (r *Repo) orphans(tx *gorm.DB) (ids, owners []int64, err error) {
+// orphans finds runs, beyond an id, that schedulers have in hand which are no longer alive, and
+// which those are.
+func (r *Repo) orphans(tx *gorm.DB, beyond int64) (ids, owners []int64, err error) {
 	var found []struct{ ID, ScheduledByJobID int64 }
-	err = tx.Raw(r.sql(`SELECT r.id AS id, r.scheduled_by_job_id AS scheduled_by_job_id FROM {dag_run} r{by index} WHERE r.state = 'running'
+	err = tx.Raw(r.sql(`SELECT r.id AS id, r.scheduled_by_job_id AS scheduled_by_job_id FROM {dag_run} r{by index} WHERE r.state = 'running' AND r.id > ?
 		AND (SELECT 1 FROM {job} j WHERE j.id = r.scheduled_by_job_id AND j.job_type = ? AND j.state <> 'running' LIMIT 1) IS NOT NULL
-		ORDER BY r.id LIMIT ?`), models.UsherScheduler, recoverBatch).Scan(&found).Error
+		ORDER BY r.id LIMIT ?`), beyond, models.UsherScheduler, recoverBatch).Scan(&found).Error
 	for _, run := range found {
 		ids = append(ids, run.ID)
 		if !slices.Contains(owners, run.ScheduledByJobID) {

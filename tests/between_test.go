@@ -15,7 +15,11 @@ import (
 // interrupted is a scheduler that does something else just before the n-th statement of its
 // transaction, the first time. The number of statements comes out in count.
 func (w *world) interrupted(n int, do func(), count *int, options ...repo.Option) *repo.Repo {
-	db := w.d.Open(w)
+	return w.interruptedOn(w.d.Open(w), n, do, count, options...)
+}
+
+// interruptedOn is interrupted over another database handle.
+func (w *world) interruptedOn(db *gorm.DB, n int, do func(), count *int, options ...repo.Option) *repo.Repo {
 	require.NoError(w, beforeEach(db, func(*gorm.DB) {
 		if *count++; *count == n {
 			do()

@@ -13,16 +13,20 @@ import (
 
 // holding runs do while another transaction holds a gate.
 func (w *world) holding(g repo.Gate, do func()) {
+	if g.Kind == repo.BackfillGate {
+		holdingRows(w, locking.Rows{Model: &models.Backfill{}, Fence: "fence"}, g.BackfillID, do)
+	} else {
+		holdingRows(w, locking.Rows{Model: &models.Dag{}, Fence: "fence"}, g.DagID, do)
+	}
+}
+
+// holdingRows runs do while another transaction holds the row with a key.
+func holdingRows[K any](w *world, rows locking.Rows, key K, do func()) {
 	held, release, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	other := w.d.Open(w)
 	go func() {
 		_, err := locking.InTx(w.ctx, other, func(tx *gorm.DB) (struct{}, error) {
-			var err error
-			if g.Kind == repo.BackfillGate {
-				_, err = locking.Hold(tx, locking.Rows{Model: &models.Backfill{}, Fence: "fence"}, []int64{g.BackfillID})
-			} else {
-				_, err = locking.Hold(tx, locking.Rows{Model: &models.Dag{}, Fence: "fence"}, []string{g.DagID})
-			}
+			_, err := locking.Hold(tx, rows, []K{key})
 			close(held)
 			<-release
 			return struct{}{}, err
@@ -114,4 +118,21 @@ func singleWriter(w *world) {
 	require.NoError(w, <-admitted)
 	w.running(map[repo.Gate]int{b: 3})
 	require.Equal(w, 2, w.count(b, models.Queued))
+}
+
+// leftOpen is for engines whose drivers give a connection out again on which a transaction is open.
+var leftOpen = []testCase{
+	{"a transaction that was left open on a connection is rolled back", func(w *world) {
+		w.dag("d", 1)
+		w.queue("d", 2, past, 0)
+		db := w.oneConnection()
+		r, err := repo.New(db)
+		require.NoError(w, err)
+		require.NoError(w, db.Exec("START TRANSACTION").Error)
+		require.NoError(w, db.Exec("UPDATE dag SET max_active_runs = 2").Error)
+		runs, err := r.Admit(w.ctx)
+		require.NoError(w, err)
+		require.Len(w, runs, 1, "the limit is what it was")
+		w.running(map[repo.Gate]int{dagGate("d"): 1})
+	}},
 }

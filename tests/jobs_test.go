@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/usher-go/usher/locking"
@@ -49,6 +50,36 @@ func (w *world) recovers(r *repo.Repo, to models.State, want ...models.DagRun) {
 		require.Equal(w, to, run.State)
 		require.Equal(w, w.run(run.ID), run, "what is returned is what is stored")
 	}
+}
+
+// twoSilent are a scheduler with two runs, and two runs of another, both of which fall silent.
+func (w *world) twoSilent() (first models.Job, its, others []models.DagRun) {
+	w.dag("d", 2)
+	w.queue("d", 2, past, time.Minute)
+	r, first := w.registered()
+	its = w.admitted(r, 2)
+	w.dag("d", 4)
+	w.queue("d", 2, past.AddDate(1, 0, 0), time.Minute)
+	other, _ := w.registered()
+	return first, its, w.admitted(other, 2)
+}
+
+// beside asserts that while a row is held these runs are recovered, and the others after that.
+// Where one transaction writes at a time, all are at once when nobody holds anything.
+func (w *world) beside(rows locking.Rows, key int64, first, then []models.DagRun) {
+	other := w.inAnHour()
+	if !w.d.RowLocks {
+		w.recovers(other, models.Queued, append(first, then...)...)
+		return
+	}
+	holdingRows(w, rows, key, func() {
+		ctx, cancel := context.WithTimeout(w.ctx, 20*time.Second) // against waiting for the row
+		defer cancel()
+		runs, err := other.Recover(ctx, silence, models.Queued)
+		assert.NoError(w, err)
+		assert.ElementsMatch(w, ids(first), ids(runs))
+	})
+	w.recovers(other, models.Queued, then...)
 }
 
 func ids(runs []models.DagRun) []int64 {
@@ -198,6 +229,14 @@ var jobs = []testCase{
 			require.Equal(w, models.Running, w.job(job.ID).State, "before statement %d", before)
 			require.NoError(w, slow.Beat(w.ctx))
 		}
+	}},
+	{"a scheduler that is stopped in its heartbeat does not hold up the recovery of others", func(w *world) {
+		stopped, its, others := w.twoSilent()
+		w.beside(locking.Rows{Model: &models.Job{}}, stopped.ID, others, its)
+	}},
+	{"a scheduler that is stopped while it finishes a run does not hold up the recovery of others", func(w *world) {
+		_, its, others := w.twoSilent()
+		w.beside(locking.Rows{Model: &models.DagRun{}}, its[0].ID, append(others, its[1]), its[:1])
 	}},
 	{"recovery leaves alone what is not for it", func(w *world) {
 		w.dag("d", 16)

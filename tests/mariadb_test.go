@@ -7,5 +7,5 @@ import (
 )
 
 func TestMariaDB(t *testing.T) {
-	conform(t, testdb.MariaDB, plans)
+	conform(t, testdb.MariaDB, plans, leftOpen)
 }

@@ -7,5 +7,5 @@ import (
 )
 
 func TestMySQL(t *testing.T) {
-	conform(t, testdb.MySQL, plans)
+	conform(t, testdb.MySQL, plans, leftOpen)
 }

@@ -116,6 +116,9 @@ func (w *world) checkPlan(statement, plan string) {
 	if strings.Contains(statement, "r.state = 'running'") && !strings.Contains(statement, "'queued'") {
 		plan = sorts.ReplaceAllString(plan, "") // running runs are few
 	}
+	if strings.Contains(statement, "FOR UPDATE") {
+		plan = sorts.ReplaceAllString(plan, "") // what is held is no longer than the list of its keys
+	}
 	require.Empty(w, wasteful[w.db.Name()].FindString(plan), "%s\n%s", statement, plan)
 }
 
@@ -223,8 +226,8 @@ func (w *world) oneConnection() *gorm.DB {
 // run again. It returns the rows read, and how many statements were looked at.
 func (w *world) readsOf(statements []string, again *gorm.DB) (reads, checked int) {
 	for _, statement := range statements {
-		if !strings.Contains(statement, "dag_run") {
-			continue
+		if !strings.Contains(statement, "dag_run") || strings.HasSuffix(statement, "WHERE 1 = 0") {
+			continue // the second makes a transaction of SQLite the writer, and reads nothing, whatever its plan says
 		}
 		plan := w.plan(statement)
 		require.NotEmpty(w, plan)

@@ -1,8 +1,10 @@
 package tests
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -31,7 +33,10 @@ type work struct {
 	Job              int64 // the id of the scheduler
 	Dies             bool  // after After statements of a pass, or when it has returned
 	After            int
-	Runner           bool // go on until interrupted
+	Runner           bool          // go on until interrupted
+	DeadAfter        time.Duration // the silence after which a runner is taken for dead; 0: none is
+	Parent           time.Time     // the time of a parent whose clock this program's must be ahead of
+	program          string        // empty: this one
 }
 
 const workVariable = "USHER_TEST_WORK"
@@ -56,6 +61,10 @@ func do(text string) error {
 		return err
 	}
 	db, err := job.open()
+	for err != nil && job.DeadAfter > 0 && ctx.Err() == nil { // its supervisor starts it again
+		<-time.After(20 * time.Millisecond)
+		db, err = job.open()
+	}
 	if err != nil {
 		return err
 	}
@@ -69,11 +78,14 @@ func do(text string) error {
 	if job.Migrate {
 		return r.Migrate(ctx)
 	}
+	if !job.Parent.IsZero() && time.Since(job.Parent.Round(0)) < 50*time.Minute {
+		return errors.New("the clock is not ahead")
+	}
 	if job.KilledBefore > 0 {
 		return createAndDie(ctx, db, r, job.KilledBefore)
 	}
 	if job.Runner {
-		return execute(ctx, r)
+		return execute(ctx, r, job)
 	}
 	scheduler := exercise.Scheduler{
 		Repo: r, Counter: exercise.NewRemote(os.Stdout, os.Stdin), Admit: r.Admit, Work: workTime, Final: models.Success,
@@ -107,12 +119,17 @@ func (p *process) killed(w *world) {
 
 // spawn starts a process that works on the world's database and tells the counter.
 func (w *world) spawn(job work, counter exercise.Counter) *process {
-	job.DSN, job.Driver = w.d.DSN, w.d.Driver
+	return w.spawnOn(w.d, job, counter)
+}
+
+// spawnOn is spawn on another node of the world's database.
+func (w *world) spawnOn(d testdb.Database, job work, counter exercise.Counter) *process {
+	job.DSN, job.Driver = d.DSN, d.Driver
 	text, err := json.Marshal(job)
 	require.NoError(w, err)
 	program, err := os.Executable()
 	require.NoError(w, err)
-	p := &process{cmd: exec.CommandContext(w.ctx, program), served: make(chan error, 1)}
+	p := &process{cmd: exec.CommandContext(w.ctx, cmp.Or(job.program, program)), served: make(chan error, 1)}
 	p.cmd.Env = append(os.Environ(), workVariable+"="+string(text))
 	p.cmd.Stderr = &p.errors
 	out, err := p.cmd.StdoutPipe()

@@ -120,10 +120,14 @@ func (w *world) lastJob() (id int64) {
 	return id
 }
 
-// execute is a runner in a process of its own, which is never taken for dead because of its age.
-func execute(ctx context.Context, r *repo.Repo) error {
+// execute is a runner in a process of its own. It is never taken for dead because of its age,
+// unless the job says so.
+func execute(ctx context.Context, r *repo.Repo, job work) error {
 	counter := exercise.NewRemote(os.Stdout, os.Stdin)
 	options := append([]runner.Option{runner.Workers(3), runner.Logger(slog.New(slog.NewTextHandler(os.Stderr, nil)))}, quick...)
+	if job.DeadAfter > 0 {
+		options = append(options, runner.DeadAfter(job.DeadAfter), runner.Heartbeat(500*time.Millisecond))
+	}
 	return runner.Run(ctx, r, func(_ context.Context, run models.DagRun) error {
 		if err := counter.Up(run); err != nil {
 			return err

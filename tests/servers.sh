@@ -34,7 +34,7 @@ within() {
 need() {
 	local program=$1; shift
 	[ -x "$(command -v "$program" || true)" ] && return
-	command -v apt-get >/dev/null || die "$program is missing and this is not Debian: install it, run Docker, or set the USHER_TEST_ variables"
+	command -v apt-get >/dev/null || die "$program is missing and this is not Debian: install it${instead-, run Docker, or set the USHER_TEST_ variables}"
 	say "installing $*"
 	[ -n "${updated:-}" ] || { root apt-get update -qq >&2; updated=yes; }
 	root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >"${TMPDIR:-/tmp}/usher-apt.log" 2>&1 ||
@@ -72,21 +72,24 @@ mariadb_local() {
 }
 
 # MySQL is not in Debian stable: its packages are unpacked from sid into a folder, and run there.
+mysql_programs() {
+	local jail=$home/mysql mirror
+	[ ! -x "$jail/usr/sbin/mysqld" ] || return 0
+	need debootstrap debootstrap
+	say "unpacking MySQL from Debian sid"
+	mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' | grep -v security | head -1)
+	root rm -rf "$jail"
+	root debootstrap --variant=minbase --include=mysql-server-core,mysql-client-core sid "$jail" "${mirror:-http://deb.debian.org/debian}" >"$home/debootstrap.log" 2>&1 ||
+		{ tail -5 "$home/debootstrap.log" >&2; die "debootstrap could not unpack MySQL: $home/debootstrap.log"; }
+	root chroot "$jail" sh -c "id mysql >/dev/null 2>&1 || useradd -r mysql; install -d -o mysql /var/lib/mysql-files"
+}
+
 mysql_local() {
 	local jail=$home/mysql first=
-	if [ ! -x "$jail/usr/sbin/mysqld" ]; then
-		need debootstrap debootstrap
-		say "unpacking MySQL from Debian sid"
-		local mirror
-		mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' | grep -v security | head -1)
-		root rm -rf "$jail"
-		root debootstrap --variant=minbase --include=mysql-server-core,mysql-client-core sid "$jail" "${mirror:-http://deb.debian.org/debian}" >"$home/debootstrap.log" 2>&1 ||
-			{ tail -5 "$home/debootstrap.log" >&2; die "debootstrap could not unpack MySQL: $home/debootstrap.log"; }
-		root mkdir -p "$jail/var/lib/mysql-files"
-	fi
+	mysql_programs
 	if [ ! -d "$jail/data/mysql" ]; then
 		say "creating MySQL's data"
-		root chroot "$jail" sh -c "id mysql >/dev/null 2>&1 || useradd -r mysql; install -d -o mysql /data /var/lib/mysql-files && mysqld --no-defaults --initialize-insecure --user=mysql --datadir=/data" >"$home/mysql-init.log" 2>&1 ||
+		root chroot "$jail" sh -c "install -d -o mysql /data && mysqld --no-defaults --initialize-insecure --user=mysql --datadir=/data" >"$home/mysql-init.log" 2>&1 ||
 			die "MySQL could not create its data: $home/mysql-init.log"
 		first=yes
 	fi
@@ -138,6 +141,8 @@ down() {
 	root rm -rf "$home/postgres" "$home/postgres.pw" "$home/mariadb" "$home/mysql/data"
 	say "stopped; MySQL's programs are kept in $home/mysql"
 }
+
+[ "${BASH_SOURCE[0]}" = "$0" ] || return 0 # tests/clusters.sh builds on what is above
 
 case ${1:-} in
 up | down) "$1" ;;

@@ -52,6 +52,11 @@ func onServer(t testing.TB, engine, variable string) Database {
 	if dsn == "" {
 		t.Fatalf("no %s: set %s to a DSN whose user may create databases, or run make test", engine, variable)
 	}
+	return On(t, engine, dsn)
+}
+
+// On makes a database on the server of a DSN whose user may create databases.
+func On(t testing.TB, engine, dsn string) Database {
 	u, err := url.Parse(dsn)
 	require.NoError(t, err)
 	name := "usher_test_" + strings.ToLower(rand.Text()[:12])
@@ -80,7 +85,7 @@ func open(t testing.TB, d Database, options ...locking.Option) *gorm.DB {
 	require.NoError(t, err)
 	pool.SetMaxOpenConns(20)
 	pool.SetMaxIdleConns(20)
-	t.Cleanup(func() { require.NoError(t, pool.Close()) })
+	t.Cleanup(func() { _ = pool.Close() }) // which complains of connections to a server that the test has crashed
 	return db
 }
 
