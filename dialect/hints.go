@@ -50,3 +50,23 @@ func (s *Server) Patience() (read, set string) {
 	}
 	return "", ""
 }
+
+// IsolationQuery asks for the isolation level of the transaction that it is asked in, in lower
+// case. It is empty where that cannot be asked: MySQL and MariaDB name the session's, which a
+// transaction may have been begun without.
+func (s *Server) IsolationQuery() string {
+	if _, ok := s.Dialect.(postgres); ok {
+		return "SHOW transaction_isolation"
+	}
+	return ""
+}
+
+// LockingReadsAreLatest reports whether a locking read sees what was committed last at every
+// isolation level, as in InnoDB, where other reads may be as old as the transaction's first.
+func (s *Server) LockingReadsAreLatest() bool {
+	switch s.Dialect.(type) {
+	case mysql, mariadb:
+		return s.Strategy.Lock != NoLock
+	}
+	return false
+}

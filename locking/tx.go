@@ -27,6 +27,8 @@ const (
 // again, a bounded number of times and with random pauses. So body may run several times: it
 // must make its results anew each time, and have no effect outside the transaction.
 //
+// A transaction of the application's is joined when db is what [Join] has made of it.
+//
 // It returns body's own error, [ErrContention], [ErrCommitUnknown], [ErrNested],
 // [ErrNoPlugin], the context's error, or that of the database.
 func InTx[T any](ctx context.Context, db *gorm.DB, body func(tx *gorm.DB) (T, error)) (T, error) {
@@ -36,6 +38,9 @@ func InTx[T any](ctx context.Context, db *gorm.DB, body func(tx *gorm.DB) (T, er
 		return none, err
 	}
 	if inTransaction(db) {
+		if t := transactionOf(db); t != nil && t.caller != nil && !t.inside {
+			return within(ctx, db, t, body)
+		}
 		return none, ErrNested
 	}
 	server, err := p.detect(ctx, db)
@@ -63,10 +68,8 @@ func InTx[T any](ctx context.Context, db *gorm.DB, body func(tx *gorm.DB) (T, er
 // once is one attempt: a new transaction and a fresh call of body.
 func once[T any](ctx context.Context, db *gorm.DB, p *Plugin, server *dialect.Server, body func(tx *gorm.DB) (T, error)) (value T, err error) {
 	state := &transaction{server: server}
-	session := db.Session(&gorm.Session{NewDB: true, Context: context.WithValue(ctx, transactionKey{}, state)})
-	session = session.Set(Name, state).Session(&gorm.Session{})
 	committing := false
-	err = session.Transaction(func(tx *gorm.DB) error {
+	err = state.session(ctx, db).Transaction(func(tx *gorm.DB) error {
 		if value, err = body(tx); err == nil {
 			err = state.gone
 		}
@@ -125,6 +128,12 @@ func pause(ctx context.Context, attempt int) error {
 type transaction struct {
 	server *dialect.Server
 	gone   error // set once the server has ended the transaction
+
+	// Of a transaction that the application has begun:
+	caller  *gorm.DB     // how it knows it; nil for one of usher's own
+	outer   *transaction // what it is in InTx of the application's, if it is in one
+	inside  bool         // in the body of an InTx
+	seesAll bool         // what others have committed
 }
 
 type transactionKey struct{}
@@ -152,7 +161,7 @@ func noteIfGone(db *gorm.DB) {
 		err = row.Err()
 	}
 	if err != nil && state.server.Class(err) == dialect.Conflict {
-		state.gone = err
+		state.end(err)
 	}
 }
 

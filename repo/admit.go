@@ -45,7 +45,11 @@ func (r *Repo) pass(ctx context.Context, atMost int) ([]models.DagRun, []Gate, e
 // passThrough is a pass through some gates.
 func (r *Repo) passThrough(ctx context.Context, gates []Gate, atMost int) ([]models.DagRun, error) {
 	runs, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) ([]models.DagRun, error) {
-		return r.admitThrough(tx, gates, atMost)
+		runs, err := r.admitThrough(tx, gates, atMost)
+		if err == nil {
+			err = r.mustFit(tx, runs)
+		}
+		return runs, err
 	})
 	r.logger.DebugContext(ctx, "pass", slog.Int("gates", len(gates)), slog.Int("started", len(runs)))
 	return runs, r.explain("admit", err)
