@@ -61,6 +61,13 @@ func (s *Server) IsolationQuery() string {
 	return ""
 }
 
+// Aborted reports whether a statement was refused since an earlier one of its transaction has
+// failed: PostgreSQL does nothing more in it.
+func (s *Server) Aborted(err error) bool {
+	_, ok := s.Dialect.(postgres)
+	return ok && sqlState(err) == "25P02"
+}
+
 // LockingReadsAreLatest reports whether a locking read sees what was committed last at every
 // isolation level, as in InnoDB, where other reads may be as old as the transaction's first.
 func (s *Server) LockingReadsAreLatest() bool {

@@ -43,6 +43,9 @@ func Join(tx *gorm.DB, model any) (*gorm.DB, error) {
 	if !inTransaction(tx) {
 		return nil, ErrNoTransaction
 	}
+	if tx.Error != nil { // it did not begin, or is gone
+		return nil, tx.Error
+	}
 	ctx := tx.Statement.Context
 	server, err := p.detect(ctx, tx)
 	if err != nil {
@@ -126,7 +129,7 @@ func (t *transaction) enter(tx *gorm.DB) error {
 
 // undo takes back what was done since the savepoint, whatever became of the context.
 func (t *transaction) undo(tx *gorm.DB, err error) error {
-	if class := t.server.Class(err); class == dialect.Conflict || class == dialect.Lost {
+	if t.endedBy(err) {
 		t.end(err)
 	}
 	if t.gone != nil {
@@ -159,11 +162,31 @@ func (t *transaction) end(err error) {
 	}
 	t.gone = err
 	if t.caller != nil {
-		_ = t.caller.AddError(fmt.Errorf("%w: %w", ErrGone, err))
+		_ = t.caller.AddError(asGone(err))
 	}
 	if t.outer != nil {
-		t.outer.end(err)
+		t.outer.end(asGone(err))
 	}
+}
+
+// endedBy reports whether the server has ended the transaction with an error of a statement.
+// What fails in the body of an InTx is undone by the savepoint.
+func (t *transaction) endedBy(err error) bool {
+	switch t.server.Class(err) {
+	case dialect.Conflict:
+		return true
+	case dialect.Lost:
+		return t.caller != nil
+	}
+	return t.caller != nil && !t.inside && t.server.Aborted(err)
+}
+
+// asGone is an error that has ended a transaction, as its later statements return it.
+func asGone(err error) error {
+	if errors.Is(err, ErrGone) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrGone, err)
 }
 
 // told is the error in the words for an application whose transaction it is.
@@ -173,7 +196,7 @@ func (t *transaction) told(err error) error {
 	case err == nil || errors.Is(err, ErrGone):
 		return err
 	case t.gone != nil:
-		return fmt.Errorf("%w: %w", ErrGone, err)
+		return asGone(err)
 	case errors.Is(err, ErrChanged) && t.server.LockingReadsAreLatest():
 		return fmt.Errorf("%w: %w", ErrSnapshot, err)
 	case errors.Is(err, ErrChanged), class == dialect.Busy:

@@ -160,14 +160,18 @@ func noteIfGone(db *gorm.DB) {
 	if row, ok := db.Statement.Dest.(*sql.Row); ok && row != nil { // it keeps its error for Scan
 		err = row.Err()
 	}
-	if err != nil && state.server.Class(err) == dialect.Conflict {
-		state.end(err)
+	if err == nil || !state.endedBy(err) {
+		return
+	}
+	state.end(err)
+	if state.caller != nil && db.Error != nil {
+		db.Error = asGone(db.Error)
 	}
 }
 
 // refuseIfGone stops statements after a conflict.
 func refuseIfGone(db *gorm.DB) {
 	if state := transactionOf(db); state != nil && state.gone != nil {
-		_ = db.AddError(fmt.Errorf("%w: %w", ErrGone, state.gone))
+		_ = db.AddError(asGone(state.gone))
 	}
 }
