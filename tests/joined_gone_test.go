@@ -172,7 +172,7 @@ func triedAgain(w *world) {
 	swallowed := 0
 	_, err := locking.InTx(w.ctx, w.db, func(tx *gorm.DB) (struct{}, error) {
 		swallowed++
-		in, err := w.r.WithTx(tx)
+		in, err := w.r.WithTx(tx.WithContext(w.ctx)) // a handle of its own
 		if err == nil && swallowed == 1 && w.d.RowLocks {
 			require.NoError(w, tx.Exec("ROLLBACK").Error)
 			_, err = in.Enqueue(w.ctx, models.DagRun{DagID: "d"})

@@ -317,7 +317,12 @@ func aMistake(w *world) {
 	active.DagID = "other"
 	mistakes := map[error]func(in *repo.Repo) error{
 		repo.ErrExists: func(in *repo.Repo) error {
-			_, err := in.Enqueue(w.ctx, models.DagRun{DagID: "d", RunID: "undone"}, models.DagRun{DagID: "busy", RunID: o.running.RunID})
+			runs := make([]models.DagRun, 1001) // in two statements, of which the second fails
+			for i := range runs {
+				runs[i] = models.DagRun{DagID: "d"}
+			}
+			runs[1000] = models.DagRun{DagID: "busy", RunID: o.running.RunID}
+			_, err := in.Enqueue(w.ctx, runs...)
 			return err
 		},
 		repo.ErrDagNotFound: func(in *repo.Repo) error {
