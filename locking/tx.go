@@ -27,7 +27,8 @@ const (
 // again, a bounded number of times and with random pauses. So body may run several times: it
 // must make its results anew each time, and have no effect outside the transaction.
 //
-// A transaction of the application's is joined when db is what [Join] has made of it.
+// A transaction of the application's is joined when db is what [Join] has made of it: body runs
+// once, and [ErrGone], [ErrSnapshot] and [ErrContention] say what became of it.
 //
 // It returns body's own error, [ErrContention], [ErrCommitUnknown], [ErrNested],
 // [ErrNoPlugin], the context's error, or that of the database.

@@ -38,8 +38,9 @@ import (
 // COMMITTED, its default, and returns [locking.ErrSnapshot] at others; [Repo.Enqueue],
 // [Repo.Finish] and [Repo.FinishAll] work at each. On MySQL and MariaDB, whose default is
 // REPEATABLE READ, everything works at each, but a verb returns ErrSnapshot when others have
-// changed what it depends on since the first query in tx: READ COMMITTED spares that. On SQLite
-// WithTx makes tx the writer, so call it before anything is read in tx.
+// changed what it depends on since the first query in tx: READ COMMITTED spares that. At
+// SERIALIZABLE many passes at once deadlock there, and end with ErrGone. On SQLite WithTx makes
+// tx the writer, so call it before anything is read in tx.
 //
 // [Repo.Register], [Repo.Beat], [Repo.Leave], [Repo.Recover], [Repo.CompleteBackfills],
 // [Repo.Migrate] and [Repo.Audit] need transactions of their own, and return [locking.ErrNested].
