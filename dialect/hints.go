@@ -65,3 +65,30 @@ func (s *Server) ForEach(r string) string {
 	}
 	return ""
 }
+
+// IsolationQuery asks for the isolation level of the transaction that it is asked in, in lower
+// case. It is empty where that cannot be asked: MySQL and MariaDB name the session's, which a
+// transaction may have been begun without.
+func (s *Server) IsolationQuery() string {
+	if _, ok := s.Dialect.(postgres); ok {
+		return "SHOW transaction_isolation"
+	}
+	return ""
+}
+
+// Aborted reports whether a statement was refused since an earlier one of its transaction has
+// failed: PostgreSQL does nothing more in it.
+func (s *Server) Aborted(err error) bool {
+	_, ok := s.Dialect.(postgres)
+	return ok && sqlState(err) == "25P02"
+}
+
+// LockingReadsAreLatest reports whether a locking read sees what was committed last at every
+// isolation level, as in InnoDB, where other reads may be as old as the transaction's first.
+func (s *Server) LockingReadsAreLatest() bool {
+	switch s.Dialect.(type) {
+	case mysql, mariadb:
+		return s.Strategy.Lock != NoLock
+	}
+	return false
+}

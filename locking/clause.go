@@ -43,7 +43,11 @@ func (a asked) MergeClause(c *clause.Clause) { c.Expression = a }
 
 // lock gives a query that asked for [SkipLocked] what the engine has. It runs before the query.
 func (p *Plugin) lock(db *gorm.DB) {
-	if _, ok := db.Statement.Clauses[clause.Locking{}.Name()].Expression.(asked); !ok || db.Error != nil {
+	if db.Error != nil {
+		return
+	}
+	readLocked(db)
+	if _, ok := db.Statement.Clauses[clause.Locking{}.Name()].Expression.(asked); !ok {
 		return
 	}
 	if !inTransaction(db) && !db.DryRun {
@@ -62,6 +66,15 @@ func (p *Plugin) lock(db *gorm.DB) {
 	delete(db.Statement.Clauses, clause.Locking{}.Name())
 	if server.Strategy == dialect.SingleWriter {
 		_ = db.AddError(becomeWriter(db.Session(&gorm.Session{NewDB: true}), tableOf(db.Statement)))
+	}
+}
+
+// readLocked makes a query that GORM builds a locking read, which sees what was committed last,
+// where others of the application's transaction may not.
+func readLocked(db *gorm.DB) {
+	_, locks := db.Statement.Clauses[clause.Locking{}.Name()]
+	if t := transactionOf(db); !locks && db.Statement.SQL.Len() == 0 && t != nil && t.readsLocked() {
+		db.Statement.AddClause(clause.Locking{Strength: clause.LockingStrengthUpdate})
 	}
 }
 

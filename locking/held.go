@@ -16,10 +16,10 @@ import (
 //
 // Where there is one writer, everything is held while somebody writes, whether the rows exist
 // or not. It is not known, and none are returned, on engines that only have a lock that waits,
-// and when this user, or this server, may not lock.
+// when this user, or this server, may not lock, and in a transaction that [Join] has joined.
 func Held[K any](ctx context.Context, db *gorm.DB, rows Rows, keys []K) ([]K, error) {
 	p, err := plugin(db)
-	if err != nil || len(keys) == 0 {
+	if err != nil || len(keys) == 0 || Joined(db) {
 		return nil, err
 	}
 	if inTransaction(db) {

@@ -26,7 +26,8 @@ type Rows struct {
 // Make it the first statement of the transaction and decide nothing on what was read before
 // it: what is read before, or in the same statement, may be older than the hold.
 //
-// It returns [ErrNoTransaction] outside a transaction.
+// It returns [ErrNoTransaction] outside a transaction, and [ErrSnapshot] in one that [Join] has
+// joined and whose isolation level hides what others have committed.
 func Hold[K any](tx *gorm.DB, rows Rows, keys []K) ([]K, error) {
 	return hold(tx, rows, keys, func(s dialect.Strategy) dialect.Lock { return s.Lock })
 }
@@ -50,6 +51,9 @@ func hold[K any](tx *gorm.DB, rows Rows, keys []K, choose func(dialect.Strategy)
 	}
 	server, err := p.detect(tx.Statement.Context, tx)
 	if err != nil {
+		return nil, err
+	}
+	if err := transactionOf(tx).mustSeeAll(tx); err != nil {
 		return nil, err
 	}
 	tx = tx.Session(&gorm.Session{NewDB: true})

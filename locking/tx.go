@@ -28,6 +28,9 @@ const (
 // So body may run several times: it must make its results anew each time, and have no effect
 // outside the transaction.
 //
+// A transaction of the application's is joined when db is what [Join] has made of it: body runs
+// once, and [ErrGone], [ErrSnapshot] and [ErrContention] say what became of it.
+//
 // It returns body's own error, [ErrContention], [ErrCommitUnknown], [ErrNested],
 // [ErrNoPlugin], the context's error, or that of the database.
 func InTx[T any](ctx context.Context, db *gorm.DB, body func(tx *gorm.DB) (T, error)) (T, error) {
@@ -37,6 +40,9 @@ func InTx[T any](ctx context.Context, db *gorm.DB, body func(tx *gorm.DB) (T, er
 		return none, err
 	}
 	if inTransaction(db) {
+		if t := transactionOf(db); t != nil && t.caller != nil && !t.inside {
+			return within(ctx, db, t, body)
+		}
 		return none, ErrNested
 	}
 	server, err := p.detect(ctx, db)
@@ -68,8 +74,7 @@ func InTx[T any](ctx context.Context, db *gorm.DB, body func(tx *gorm.DB) (T, er
 func once[T any](ctx context.Context, db *gorm.DB, p *Plugin, server *dialect.Server, apart bool, body func(tx *gorm.DB) (T, error)) (value T, err error) {
 	var none T
 	state := &transaction{server: server}
-	session := db.Session(&gorm.Session{NewDB: true, Context: context.WithValue(ctx, transactionKey{}, state)})
-	session = session.Set(Name, state)
+	session := state.session(ctx, db)
 	committing, committed := false, false
 	if apart {
 		conn, err := take(ctx, db)
@@ -79,7 +84,6 @@ func once[T any](ctx context.Context, db *gorm.DB, p *Plugin, server *dialect.Se
 		defer func() { giveBack(ctx, conn, committed) }()
 		session.Statement.ConnPool = conn
 	}
-	session = session.Session(&gorm.Session{})
 	err = session.Transaction(func(tx *gorm.DB) error {
 		if value, err = body(tx); err == nil {
 			err = state.gone
@@ -138,6 +142,12 @@ func pause(ctx context.Context, attempt int) error {
 type transaction struct {
 	server *dialect.Server
 	gone   error // set once the server has ended the transaction
+
+	// Of a transaction that the application has begun:
+	caller  *gorm.DB     // how it knows it; nil for one of usher's own
+	outer   *transaction // what it is in InTx of the application's, if it is in one
+	inside  bool         // in the body of an InTx
+	seesAll bool         // what others have committed
 }
 
 type transactionKey struct{}
@@ -164,14 +174,18 @@ func noteIfGone(db *gorm.DB) {
 	if row, ok := db.Statement.Dest.(*sql.Row); ok && row != nil { // it keeps its error for Scan
 		err = row.Err()
 	}
-	if err != nil && state.server.Class(err) == dialect.Conflict {
-		state.gone = err
+	if err == nil || !state.endedBy(err) {
+		return
+	}
+	state.end(err)
+	if state.caller != nil && db.Error != nil {
+		db.Error = asGone(db.Error)
 	}
 }
 
 // refuseIfGone stops statements after a conflict.
 func refuseIfGone(db *gorm.DB) {
 	if state := transactionOf(db); state != nil && state.gone != nil {
-		_ = db.AddError(fmt.Errorf("%w: %w", ErrGone, state.gone))
+		_ = db.AddError(asGone(state.gone))
 	}
 }

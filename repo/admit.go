@@ -60,7 +60,11 @@ type started struct {
 // passThrough is a pass through some gates.
 func (r *Repo) passThrough(ctx context.Context, gates []Gate, atMost int) (started, error) {
 	made, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (started, error) {
-		return r.admitThrough(tx, gates, atMost)
+		made, err := r.admitThrough(tx, gates, atMost)
+		if err == nil {
+			err = r.mustFit(tx, made.runs)
+		}
+		return made, err
 	})
 	r.logger.DebugContext(ctx, "pass", slog.Int("gates", len(gates)), slog.Int("started", len(made.runs)))
 	return made, r.explain("admit", err)

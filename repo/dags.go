@@ -92,8 +92,10 @@ func (r *Repo) makeDag(ctx context.Context, dagID string) error {
 // read the DAG row as it was before its change, which is committed by now; a pass that takes a
 // gate later reads the change.
 func (r *Repo) awaitBackfillsOf(ctx context.Context, dagID string) error {
-	var ids []int64
-	if err := r.db.WithContext(ctx).Model(&models.Backfill{}).Where("dag_id = ?", dagID).Order("id").Pluck("id", &ids).Error; err != nil {
+	ids, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (ids []int64, err error) {
+		return ids, tx.Model(&models.Backfill{}).Where("dag_id = ?", dagID).Order("id").Pluck("id", &ids).Error
+	})
+	if err != nil {
 		return err
 	}
 	for some := range slices.Chunk(ids, 500) {

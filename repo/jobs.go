@@ -21,6 +21,9 @@ const alive = "job_type = '" + models.UsherScheduler + "' AND state = 'running'"
 // [Repo.Leave] in the end; otherwise its runs are given to others by [Repo.Recover].
 // Registering again begins a new identity, which has none of the runs of the old one.
 func (r *Repo) Register(ctx context.Context) (models.Job, error) {
+	if err := r.apart("register"); err != nil {
+		return models.Job{}, err
+	}
 	now, err := locking.InTx(ctx, r.db, r.read)
 	if err != nil {
 		return models.Job{}, r.explain("register", err)
@@ -55,6 +58,9 @@ func unixname() string {
 // Beat says that the scheduler lives. It returns [ErrDead] when others took it for dead
 // meanwhile, or it has left; what it has in hand is no longer its own then.
 func (r *Repo) Beat(ctx context.Context) error {
+	if err := r.apart("beat"); err != nil {
+		return err
+	}
 	now, _, err := r.now(ctx)
 	if err == nil {
 		err = r.changeJob(ctx, map[string]any{"latest_heartbeat": now})
@@ -66,6 +72,9 @@ func (r *Repo) Beat(ctx context.Context) error {
 // others to recover, so finish or clear them first, and admit none afterwards. It returns
 // [ErrDead] like [Repo.Beat].
 func (r *Repo) Leave(ctx context.Context) error {
+	if err := r.apart("leave"); err != nil {
+		return err
+	}
 	now, _, err := r.now(ctx)
 	if err == nil {
 		err = r.changeJob(ctx, map[string]any{"state": models.Success, "end_date": now})

@@ -22,6 +22,9 @@ const migrateAttempts = 20
 // nothing that is there, so it may run twice, in several processes at once, and on Airflow's
 // metadata database. Run it before schedulers of a new version start.
 func (r *Repo) Migrate(ctx context.Context) error {
+	if err := r.apart("migrate"); err != nil {
+		return err
+	}
 	for attempt := 1; ; attempt++ {
 		err := r.migrate(ctx)
 		if err == nil || attempt == migrateAttempts || !r.racing(err) {

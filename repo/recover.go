@@ -29,6 +29,9 @@ const recoverBatch = 500
 // runs in nobody's name. It returns [ErrInvalid] for another state or a silence that is not
 // positive; with an error some runs may have been recovered, which it returns.
 func (r *Repo) Recover(ctx context.Context, silence time.Duration, to models.State) ([]models.DagRun, error) {
+	if err := r.apart("recover"); err != nil {
+		return nil, err
+	}
 	if err := checkState(to, models.Queued, models.Failed); err != nil {
 		return nil, fmt.Errorf("recover: %w", err)
 	}

@@ -32,7 +32,7 @@ type Repo struct {
 	clock         func() time.Time // nil: the database's
 	logger        *slog.Logger
 	progress      func(done, total int)
-	job           atomic.Pointer[int64] // the scheduler's id; nil for none
+	job           *atomic.Pointer[int64] // the scheduler's id; nil for none
 	maxActiveRuns int
 	gatesPerPass  int
 	runsPerPass   int
@@ -44,7 +44,7 @@ type Repo struct {
 	index      string   // of the runs by gate
 	placeIndex string   // of a backfill's queued runs by their place
 	queued     queuedColumns
-	ring       ring
+	ring       *ring
 }
 
 // Option changes how a [Repo] works. It is an error to give one a value that makes no sense.
@@ -63,6 +63,8 @@ func New(db *gorm.DB, options ...Option) (*Repo, error) {
 	r := &Repo{
 		db:            db.Session(&gorm.Session{NewDB: true}),
 		logger:        slog.New(slog.DiscardHandler),
+		job:           &atomic.Pointer[int64]{},
+		ring:          &ring{},
 		maxActiveRuns: DefaultMaxActiveRuns,
 		gatesPerPass:  DefaultGatesPerPass,
 		runsPerPass:   DefaultRunsPerPass,

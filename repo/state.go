@@ -116,7 +116,11 @@ func (r *Repo) change(ctx context.Context, run models.DagRun, to models.State, f
 				return run, err
 			}
 		}
-		return r.move(tx, found, to)
+		changed, err := r.move(tx, found, to)
+		if err == nil && to == models.Running && found.State != to {
+			err = r.mustFit(tx, []models.DagRun{changed})
+		}
+		return changed, err
 	})
 	if err == nil && to != models.Running {
 		r.ring.free(GateOf(changed))

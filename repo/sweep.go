@@ -21,6 +21,9 @@ const sweepBatch = 100
 // them. One without any date, which may be still in the making, is left alone for two minutes.
 // Any number of schedulers may call it at once; a gate that is held is passed over.
 func (r *Repo) CompleteBackfills(ctx context.Context) ([]models.Backfill, error) {
+	if err := r.apart("complete backfills"); err != nil {
+		return nil, err
+	}
 	var completed []models.Backfill
 	for after := int64(0); ; {
 		var ids []int64

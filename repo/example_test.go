@@ -1,0 +1,85 @@
+package repo_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"gorm.io/gorm"
+
+	"github.com/usher-go/usher/internal/opendb"
+	"github.com/usher-go/usher/models"
+	"github.com/usher-go/usher/repo"
+)
+
+// Order is a row of the application's.
+type Order struct{ Number string }
+
+// The run that bills an order is queued when the order is committed, and only then.
+func ExampleRepo_WithTx() {
+	ctx := context.Background()
+	db, r, done := shop(ctx)
+	defer done()
+
+	place := func(number string, paid bool) error {
+		return db.Transaction(func(tx *gorm.DB) error {
+			in, err := r.WithTx(tx)
+			if err != nil {
+				return err
+			}
+			if err := tx.Create(&Order{Number: number}).Error; err != nil {
+				return err
+			}
+			if _, err := in.Enqueue(ctx, models.DagRun{DagID: "bill", RunID: number}); err != nil {
+				return err
+			}
+			if !paid {
+				return errors.New("the card was refused")
+			}
+			return nil
+		})
+	}
+	fmt.Println(place("A1", true))
+	fmt.Println(place("A2", false))
+
+	runs, err := r.Admit(ctx)
+	for _, run := range runs {
+		fmt.Println(run.RunID, run.State)
+	}
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// the card was refused
+	// A1 running
+	// <nil>
+}
+
+// shop is a database with a DAG, in a folder that done removes.
+func shop(ctx context.Context) (db *gorm.DB, r *repo.Repo, done func()) {
+	dir, err := os.MkdirTemp("", "usher")
+	must(err)
+	dsn, err := opendb.Parse("sqlite:" + filepath.Join(dir, "shop.db"))
+	must(err)
+	db, err = dsn.Open()
+	must(err)
+	must(db.AutoMigrate(&Order{}))
+	r, err = repo.New(db)
+	must(err)
+	must(r.Migrate(ctx))
+	_, err = r.SetDag(ctx, "bill", repo.MaxActiveRuns(2))
+	must(err)
+	return db, r, func() {
+		pool, err := db.DB()
+		must(err)
+		must(pool.Close())
+		must(os.RemoveAll(dir))
+	}
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
