@@ -405,6 +405,9 @@ var interleavings = []testCase{
 	{"every order of two operations, default isolation", interleave("", ownIsolation...)},
 	{"every order of two operations, REPEATABLE READ", isolated(repeatableRead, "PostgreSQL")}, // the default of the others
 	{"every order of two operations, SERIALIZABLE", isolated(serializable, "PostgreSQL", "MySQL", "MariaDB")},
+	{"every order of two operations, one in the caller's transaction, default isolation", callersAt("")},
+	{"every order of two operations, one in the caller's transaction, REPEATABLE READ", callersAt(repeatableRead, "PostgreSQL")},
+	{"every order of two operations, one in the caller's transaction, SERIALIZABLE", callersAt(serializable, "PostgreSQL", "MySQL", "MariaDB")},
 	{"the orders that are left out come to the same", leftOut},
 	{"control: orders that break other ways are found", control},
 }
