@@ -18,10 +18,10 @@ import (
 	"github.com/usher-go/usher/repo"
 )
 
-// onSmallDisk puts a file of SQLite on a disk of its own, of 48 MB, in memory.
+// onSmallDisk puts a file of SQLite on a disk of its own in memory: of 512 MB, more than the runs of ten minutes need.
 func onSmallDisk(t *testing.T, d testdb.Database) (testdb.Database, string) {
 	disk := t.TempDir()
-	asRoot(t, "mount", "-t", "tmpfs", "-o", "size=48m,mode=777", "tmpfs", disk)
+	asRoot(t, "mount", "-t", "tmpfs", "-o", "size=512m,mode=777", "tmpfs", disk)
 	t.Cleanup(func() { asRoot(t, "umount", "-l", disk) })
 	d.DSN = "sqlite:" + filepath.Join(disk, "usher.db")
 	return d, disk
