@@ -56,7 +56,7 @@ func build(t *testing.T, path string) string {
 
 func TestReadmeProgramsAreExamples(t *testing.T) {
 	var sources []string
-	for _, file := range []string{"quickstart/main.go", "tasks/main.go", "runner/main.go"} {
+	for _, file := range []string{"quickstart/main.go", "tasks/main.go", "runner/main.go", "../repo/example_test.go"} {
 		source, err := os.ReadFile(file)
 		require.NoError(t, err)
 		sources = append(sources, unindented(string(source)))

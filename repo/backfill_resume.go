@@ -81,6 +81,7 @@ func failedOf(tx *gorm.DB, b models.Backfill) ([]models.DagRun, error) {
 		return nil, err
 	}
 	slices.Sort(ids)
-	failed := tx.Where("COALESCE(state, '') = ? AND COALESCE(backfill_id, 0) = ? AND COALESCE(dag_id, '') = ?", models.Failed, b.ID, b.DagID).Order("id")
-	return find[models.DagRun](failed.Session(&gorm.Session{}), "id", ids)
+	failed := tx.Where("COALESCE(state, '') = ? AND COALESCE(backfill_id, 0) = ? AND COALESCE(dag_id, '') = ?", models.Failed, b.ID, b.DagID)
+	runs, err := find[models.DagRun](failed.Session(&gorm.Session{}), "id", ids)
+	return byID(runs), err
 }

@@ -109,12 +109,12 @@ func (r *Repo) whyNone(ctx context.Context, q ClearQuery) error {
 func (r *Repo) found(db *gorm.DB, q ClearQuery, ids []int64) (runs []models.DagRun, err error) {
 	for some := range slices.Chunk(ids, clearBatch) {
 		var found []models.DagRun
-		if err := q.fitting(db).Where("id IN ?", pad(some)).Order("id").Find(&found).Error; err != nil {
+		if err := q.fitting(db).Where("id IN ?", pad(some)).Find(&found).Error; err != nil {
 			return nil, err
 		}
 		runs = append(runs, found...)
 	}
-	return runs, nil
+	return byID(runs), nil
 }
 
 // clearHeld is the transaction: all runs are held, then read, then changed.

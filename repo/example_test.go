@@ -17,43 +17,39 @@ import (
 // Order is a row of the application's.
 type Order struct{ Number string }
 
-// The run that bills an order is queued when the order is committed, and only then.
+// The run that bills an order is queued when the order is committed, and only then; an order
+// whose run is refused is not there either.
 func ExampleRepo_WithTx() {
 	ctx := context.Background()
 	db, r, done := shop(ctx)
 	defer done()
 
-	place := func(number string, paid bool) error {
-		return db.Transaction(func(tx *gorm.DB) error {
+	place := func(order Order) error {
+		err := db.Transaction(func(tx *gorm.DB) error {
 			in, err := r.WithTx(tx)
 			if err != nil {
 				return err
 			}
-			if err := tx.Create(&Order{Number: number}).Error; err != nil {
+			if err := tx.Create(&order).Error; err != nil {
 				return err
 			}
-			if _, err := in.Enqueue(ctx, models.DagRun{DagID: "bill", RunID: number}); err != nil {
-				return err
-			}
-			if !paid {
-				return errors.New("the card was refused")
-			}
-			return nil
+			_, err = in.Enqueue(ctx, models.DagRun{DagID: "bill", RunID: order.Number})
+			return err
 		})
+		return err
 	}
-	fmt.Println(place("A1", true))
-	fmt.Println(place("A2", false))
+	fmt.Println(place(Order{Number: "A1"}))
+	fmt.Println(errors.Is(place(Order{Number: "A1"}), repo.ErrExists))
 
+	var orders int64
+	must(db.Model(&Order{}).Count(&orders).Error)
 	runs, err := r.Admit(ctx)
-	for _, run := range runs {
-		fmt.Println(run.RunID, run.State)
-	}
-	fmt.Println(err)
+	must(err)
+	fmt.Println(orders, runs[0].RunID, runs[0].State)
 	// Output:
 	// <nil>
-	// the card was refused
-	// A1 running
-	// <nil>
+	// true
+	// 1 A1 running
 }
 
 // shop is a database with a DAG, in a folder that done removes.

@@ -1,7 +1,6 @@
 package repo
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -134,8 +133,7 @@ func (r *Repo) moveHeld(tx *gorm.DB, ids, owners []int64, to models.State) (runs
 		return nil, locking.ErrChanged
 	}
 	err = tx.Where("id IN ?", pad(ids)).Find(&runs).Error
-	slices.SortFunc(runs, func(a, b models.DagRun) int { return cmp.Compare(a.ID, b.ID) }) // the engine might sort them before it has found them
-	return runs, err
+	return byID(runs), err
 }
 
 // orphans finds runs, beyond an id, that schedulers have in hand which are no longer alive, and
