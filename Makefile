@@ -52,7 +52,7 @@ bench: ## Measure usher beside the floor and Airflow's algorithm, into docs/benc
 bench/peers: ## Measure usher beside River and DBOS, on PostgreSQL, into docs/benchmarks
 	$(SERVERS) && cd tests/bench/peers && go run . -out ../../../docs/benchmarks/peers.md
 
-prove: ## The long form of the proofs, within two hours on two cores
+prove: ## The long form of the proofs: more than two hours on two cores
 	$(SERVERS) && USHER_TEST_PROVE=1 go test -count=1 -timeout 100m -v -run '/(every_order|the_orders|control:_orders|random_operations|concurrent_histories|control:_histories|hostile|what_cannot_be_stored)' ./tests
 	$(MAKE) fuzz prove/chaos prove/clusters
 

@@ -12,7 +12,8 @@ var (
 	// isolation and its retries are not usher's to choose.
 	ErrNested = errors.New("already in a transaction: pass the *gorm.DB that it began from")
 	// ErrContention is returned by [InTx] when every attempt lost a conflict or timed out
-	// waiting for a lock (in a transaction that was joined there is one). Nothing was changed; it may be tried again later. It wraps the last cause.
+	// waiting for a lock; in a transaction that was joined there is one attempt. Nothing was
+	// changed; it may be tried again later. It wraps the last cause.
 	ErrContention = errors.New("gave up after repeated conflicts with other transactions")
 	// ErrCommitUnknown is returned by [InTx] when the answer to COMMIT was lost: the
 	// transaction may have been committed or not. It wraps the cause.

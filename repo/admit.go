@@ -139,14 +139,12 @@ func (r *Repo) markRunning(tx *gorm.DB, queued []models.DagRun) ([]models.DagRun
 	if err != nil {
 		return nil, err
 	}
-	attempts := map[int][]int64{}
 	job := r.job.Load()
 	for i := range queued {
 		run := &queued[i]
-		attempts[run.ClearNumber] = append(attempts[run.ClearNumber], run.ID)
 		run.State, run.StartDate, run.EndDate, run.UpdatedAt, run.ScheduledByJobID = models.Running, now, models.Time{}, now, job
 	}
-	for attempt, ids := range attempts {
+	for attempt, ids := range byAttempt(queued) {
 		marked := tx.Model(&models.DagRun{}).Where("id IN ? AND clear_number = ? AND COALESCE(state, '') = ?", pad(ids), attempt, models.Queued).UpdateColumns(map[string]any{
 			"state": models.Running, "start_date": now, "end_date": nil, "updated_at": now, "scheduled_by_job_id": job,
 		})

@@ -21,6 +21,15 @@ func again(runs []models.DagRun, now models.Time) []models.DagRun {
 	return next
 }
 
+// byAttempt are the ids of runs, by the number of the attempt at which they were found.
+func byAttempt(runs []models.DagRun) map[int][]int64 {
+	ids := map[int][]int64{}
+	for _, run := range runs {
+		ids[run.ClearNumber] = append(ids[run.ClearNumber], run.ID)
+	}
+	return ids
+}
+
 // attempt is what a run must still be when it is changed.
 type attempt struct {
 	state       models.State

@@ -55,11 +55,7 @@ var errSome = errors.New("some of the runs cannot be finished")
 // finishTogether ends the runs in few statements, by their number of attempts. It returns
 // errSome when one of them cannot be ended.
 func finishTogether(tx *gorm.DB, runs []models.DagRun, columns map[string]any) error {
-	attempts := map[int][]int64{}
-	for _, run := range runs {
-		attempts[run.ClearNumber] = append(attempts[run.ClearNumber], run.ID)
-	}
-	for attempt, ids := range attempts {
+	for attempt, ids := range byAttempt(runs) {
 		for some := range slices.Chunk(ids, insertBatch) { // an engine takes so many values and no more
 			ended := tx.Model(&models.DagRun{}).
 				Where("id IN ? AND clear_number = ? AND COALESCE(state, '') IN ?", pad(some), attempt, unfinished).UpdateColumns(columns)

@@ -22,10 +22,10 @@ const recoverBatch = 500
 // nothing. What such a one admits after it was taken for dead is found the next time.
 //
 // Any number of schedulers may call it at once: each run is recovered once. Where the engine can
-// pass over rows that a transaction of somebody else holds, it does: a scheduler or a run that one
-// that is stopped in the middle of a transaction holds delays no other, and is found the next
-// time. It touches the schedulers of usher and their runs only, not what Airflow's own schedulers have started, nor
-// runs in nobody's name. It returns [ErrInvalid] for another state or a silence that is not
+// pass over rows that a transaction of somebody else holds, it does: what a scheduler holds that
+// is stopped in the middle of a transaction delays no other, and is found the next time. It
+// touches the schedulers of usher and their runs only, not what Airflow's own schedulers have
+// started, nor runs in nobody's name. It returns [ErrInvalid] for another state or a silence that is not
 // positive; with an error some runs may have been recovered, which it returns.
 func (r *Repo) Recover(ctx context.Context, silence time.Duration, to models.State) ([]models.DagRun, error) {
 	if err := r.apart("recover"); err != nil {

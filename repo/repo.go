@@ -64,7 +64,7 @@ func New(db *gorm.DB, options ...Option) (*Repo, error) {
 		db:            db.Session(&gorm.Session{NewDB: true}),
 		logger:        slog.New(slog.DiscardHandler),
 		job:           &atomic.Pointer[int64]{},
-		ring:          &ring{},
+		ring:          &ring{perRun: 1},
 		maxActiveRuns: DefaultMaxActiveRuns,
 		gatesPerPass:  DefaultGatesPerPass,
 		runsPerPass:   DefaultRunsPerPass,

@@ -16,7 +16,7 @@ type ring struct {
 	mu     sync.Mutex
 	after  map[Kind]any
 	ahead  []Gate
-	perRun float64 // how many gates a pass takes for each run that it may start; 0 before the first
+	perRun float64 // how many gates a pass takes for each run that it may start, at most one
 	freed  map[Gate]bool
 	turn   int // of passes: the walk has every fourth, so that no gate is forgotten over those that are freed
 }
@@ -53,9 +53,6 @@ func (r *ring) takeFreed(n int) (gates []Gate) {
 func (r *ring) takeAhead(runs, atMost int) (gates []Gate, enough bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.perRun == 0 {
-		r.perRun = 1
-	}
 	want := min(atMost, int(math.Ceil(r.perRun*float64(runs))))
 	n := min(want, len(r.ahead))
 	gates, r.ahead = r.ahead[:n:n], r.ahead[n:]

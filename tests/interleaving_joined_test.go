@@ -79,10 +79,7 @@ func callersAt(level string, engines ...string) func(*world) {
 		if prove() {
 			w.long()
 		} else {
-			all = slices.Collect(func(yield func(situation) bool) {
-				for i := 0; i < len(all) && yield(all[i]); i += 3 {
-				}
-			})
+			all = everyThird(all)
 		}
 		w.interleave(all, level)
 	}

@@ -328,13 +328,18 @@ func interleave(isolation string, options ...locking.Option) func(*world) {
 			}
 			w.long()
 		case !own:
-			for i := range len(all) / 3 {
-				all[i] = all[3*i+2]
-			}
-			all = all[:len(all)/3]
+			all = everyThird(all[2:])
 		}
 		w.interleave(all, isolation, options...)
 	}
+}
+
+// everyThird are the first situation, the fourth, and so on.
+func everyThird(all []situation) (some []situation) {
+	for i := 0; i < len(all); i += 3 {
+		some = append(some, all[i])
+	}
+	return some
 }
 
 // long gives a proof the time of its long form.

@@ -14,15 +14,24 @@ import (
 	"github.com/usher-go/usher/repo"
 )
 
+// dags makes so many DAGs d00, d01, …, each with a limit and queued runs, and says what runs when
+// their gates are full.
+func (w *world) dags(n, limit, queued int) map[repo.Gate]int {
+	full := map[repo.Gate]int{}
+	for i := range n {
+		id := fmt.Sprintf("d%02d", i)
+		w.dag(id, limit)
+		w.queue(id, queued, past, time.Hour)
+		full[dagGate(id)] = limit
+	}
+	return full
+}
+
 var walking = []testCase{
 	{"every gate gets its turn within one round of the ring", func(w *world) {
-		want := map[repo.Gate]int{}
-		for i := range 12 {
-			id := fmt.Sprintf("d%02d", i)
-			w.dag(id, 1)
-			w.queue(id, 3, past, time.Hour)
-			want[dagGate(id)] = 1
-			want[w.backfill(id, 1, 3)] = 1
+		want := w.dags(12, 1, 3)
+		for _, g := range slices.Collect(maps.Keys(want)) {
+			want[w.backfill(g.DagID, 1, 3)] = 1
 		}
 		w.r = w.repo(repo.WithGatesPerPass(3))
 		for range 4 {
@@ -54,13 +63,7 @@ var walking = []testCase{
 		w.running(want)
 	}},
 	{"a pass takes as many gates as it needs, and a walk serves several passes", func(w *world) {
-		want := map[repo.Gate]int{}
-		for i := range 40 {
-			id := fmt.Sprintf("d%02d", i)
-			w.dag(id, 10)
-			w.queue(id, 12, past, time.Hour)
-			want[dagGate(id)] = 10
-		}
+		want := w.dags(40, 10, 12)
 		r, t := w.traced(repo.WithRunsPerPass(20)) // ten gates of a kind at a time
 		gates, walks, started := []int{}, 0, 0
 		for runs, err := range r.AdmitAll(w.ctx) {
@@ -85,11 +88,7 @@ var walking = []testCase{
 		require.Less(w, walks, len(gates)*3/4)
 	}},
 	{"gates that were found ahead, and are full by now, keep no pass from the others", func(w *world) {
-		for i := range 10 {
-			id := fmt.Sprintf("d%d", i)
-			w.dag(id, 10)
-			w.queue(id, 10, past, time.Hour)
-		}
+		w.dags(10, 10, 10)
 		r := w.repo(repo.WithRunsPerPass(20))
 		for range 4 {
 			w.admitted(r, 20) // by fewer gates each time, so that some are left
@@ -101,11 +100,7 @@ var walking = []testCase{
 		require.Equal(w, "z", w.admitted(r, 1)[0].DagID)
 	}},
 	{"a gate that was just freed is filled without a look at the others, but for every fourth pass", func(w *world) {
-		for i := range 20 {
-			id := fmt.Sprintf("d%02d", i)
-			w.dag(id, 1)
-			w.queue(id, 10, past, time.Hour)
-		}
+		w.dags(20, 1, 10)
 		r, t := w.traced()
 		running := w.admitted(r, 20)
 		walks := []int{}
@@ -157,13 +152,7 @@ var walking = []testCase{
 		w.running(map[repo.Gate]int{dagGate("d"): 5})
 	}},
 	{"AdmitAll goes on until nothing more can start", func(w *world) {
-		want := map[repo.Gate]int{}
-		for i := range 10 {
-			id := fmt.Sprintf("d%d", i)
-			w.dag(id, 7)
-			w.queue(id, 9, past, time.Hour)
-			want[dagGate(id)] = 7
-		}
+		want := w.dags(10, 7, 9)
 		w.r = w.repo(repo.WithRunsPerPass(8))
 		started, passes := 0, 0
 		for runs, err := range w.r.AdmitAll(w.ctx) {
