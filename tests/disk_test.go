@@ -89,8 +89,10 @@ var fullDisk = []testCase{
 // fill writes schedulers that have left until there is no room for another, however small.
 func (w *world) fill(db *gorm.DB) {
 	for _, name := range []string{strings.Repeat("x", 400), "x"} {
-		for full := error(nil); full == nil; {
+		full := error(nil)
+		for full == nil {
 			full = db.Create(&models.Job{State: models.Success, JobType: models.UsherScheduler, Hostname: name}).Error
 		}
+		require.ErrorContains(w, full, "full")
 	}
 }

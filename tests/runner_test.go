@@ -9,6 +9,7 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"sync"
@@ -64,8 +65,13 @@ func (w *world) start(db *gorm.DB, handle handler, options ...runner.Option) *st
 	ctx, stop := context.WithCancel(w.ctx)
 	s := &started{w, stop, make(chan error, 1), &log{}}
 	options = append(append(append([]runner.Option{}, quick...), runner.Logger(slog.New(slog.NewTextHandler(s.log, nil)))), options...)
-	go func() { s.ended <- runner.Run(ctx, r, handle, options...) }()
-	w.Cleanup(stop)
+	go pprof.Do(ctx, pprof.Labels("test", w.Name()), func(ctx context.Context) { s.ended <- runner.Run(ctx, r, handle, options...) })
+	w.Cleanup(func() {
+		stop()
+		if w.Failed() {
+			w.Logf("the runner of a test that failed told:\n%sand does:\n%s", s.log, strings.Join(w.ofRunners(), "\n\n"))
+		}
+	})
 	return s
 }
 
@@ -73,16 +79,36 @@ func (w *world) start(db *gorm.DB, handle handler, options ...runner.Option) *st
 // anything behind.
 func (s *started) stopped() {
 	s.stop()
-	require.NoError(s.w, <-s.ended, s.log)
+	require.NoError(s.w, s.end())
 	s.w.noneLeft()
 }
 
-// noneLeft waits until no goroutine of a runner is left.
+// end waits for the runner's end.
+func (s *started) end() error {
+	select {
+	case err := <-s.ended:
+		return err
+	case <-s.w.ctx.Done():
+		require.Fail(s.w, "the runner does not end")
+		return nil
+	}
+}
+
+// noneLeft waits until no goroutine of the test's runners is left.
 func (w *world) noneLeft() {
-	stacks := make([]byte, 1<<20)
-	w.until("a runner leaves no goroutine behind", func() bool {
-		return !strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "usher/runner.")
-	})
+	w.until("a runner leaves no goroutine behind", func() bool { return len(w.ofRunners()) == 0 })
+}
+
+// ofRunners is where the goroutines of the test's runners are.
+func (w *world) ofRunners() (stacks []string) {
+	var all bytes.Buffer
+	require.NoError(w, pprof.Lookup("goroutine").WriteTo(&all, 1))
+	for stack := range strings.SplitSeq(all.String(), "\n\n") {
+		if strings.Contains(stack, strconv.Quote(w.Name())) && strings.Contains(stack, "usher/runner.") {
+			stacks = append(stacks, stack)
+		}
+	}
+	return stacks
 }
 
 // until waits until something has come about. It looks now and then: whoever brings it about
@@ -377,12 +403,17 @@ var runners = []testCase{
 		})
 		<-executing
 		<-executing
-		recovered, err := w.inAnHour().Recover(w.ctx, silence, models.Failed)
-		require.NoError(w, err)
+		var recovered []models.DagRun
+		w.until("others take it for dead", func() bool { // a heartbeat holds its row now and then
+			var err error
+			recovered, err = w.inAnHour().Recover(w.ctx, silence, models.Failed)
+			require.NoError(w, err)
+			return len(recovered) > 0
+		})
 		require.Len(w, recovered, 2)
 		require.ErrorIs(w, <-causes, repo.ErrDead)
 		require.ErrorIs(w, <-causes, repo.ErrDead)
-		_, err = w.r.Enqueue(w.ctx, models.DagRun{DagID: "d", RunID: "afterwards"})
+		_, err := w.r.Enqueue(w.ctx, models.DagRun{DagID: "d", RunID: "afterwards"})
 		require.NoError(w, err)
 		w.over()
 		s.stopped()
@@ -450,8 +481,7 @@ var runners = []testCase{
 		<-executing
 		require.NoError(w, w.db.Migrator().DropTable(&models.DagRun{}))
 		close(release)
-		err := <-s.ended
-		require.ErrorIs(w, err, repo.ErrNoTables)
+		require.ErrorIs(w, s.end(), repo.ErrNoTables)
 		w.noneLeft()
 		require.Equal(w, []models.State{models.Success}, w.jobStates(), "and leaves all the same")
 		require.NoError(w, w.db.Migrator().DropTable(&models.Job{}))

@@ -97,6 +97,9 @@ func (p *Proxy) serve(client net.Conn) {
 	go func() {
 		defer close(answered)
 		answer(client, server, &cut)
+		if !cut.Load() {
+			p.leave(client) // the server has gone
+		}
 	}()
 	buffer := make([]byte, 1<<16)
 	for {
