@@ -18,6 +18,21 @@ func (s *Server) OrderBy(state, first, second string) string {
 	return ""
 }
 
+// ReadsAll reports whether the engine has to be led to an index even where that is the key, or an
+// index with all that is asked for. PostgreSQL joins a hundred rows by their key by reading all of
+// a table of 20,000, and without statistics it counts by whichever of two indexes it meets first.
+func (s *Server) ReadsAll() bool { return s.Engine == "PostgreSQL" }
+
+// Among is the condition that a number is one of a list, for which ? stands, without parentheses.
+// PostgreSQL would read all of a table of 20,000 rows to find 200 by their key; when the list
+// comes from a subquery, it does not know how long that is, and goes by the key.
+func (s *Server) Among(column string) string {
+	if s.ReadsAll() {
+		return column + " = ANY ((SELECT ARRAY[?]::bigint[])::bigint[])"
+	}
+	return column + " IN (?)"
+}
+
 // ForceIndex is what follows a table in FROM to have it read through an index. MySQL and
 // MariaDB, left alone, look for one row by LIMIT 1 in an index that knows nothing of the
 // state, among all the runs that have ended. Others choose well, or take no such advice.

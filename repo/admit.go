@@ -145,7 +145,7 @@ func (r *Repo) markRunning(tx *gorm.DB, queued []models.DagRun) ([]models.DagRun
 		run.State, run.StartDate, run.EndDate, run.UpdatedAt, run.ScheduledByJobID = models.Running, now, models.Time{}, now, job
 	}
 	for attempt, ids := range byAttempt(queued) {
-		marked := tx.Model(&models.DagRun{}).Where("id IN ? AND clear_number = ? AND COALESCE(state, '') = ?", pad(ids), attempt, models.Queued).UpdateColumns(map[string]any{
+		marked := tx.Model(&models.DagRun{}).Where(withIDs(tx, ids)).Where("clear_number = ? AND COALESCE(state, '') = ?", attempt, models.Queued).UpdateColumns(map[string]any{
 			"state": models.Running, "start_date": now, "end_date": nil, "updated_at": now, "scheduled_by_job_id": job,
 		})
 		if marked.Error != nil {

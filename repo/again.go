@@ -50,7 +50,7 @@ func queueAgain(tx *gorm.DB, runs []models.DagRun, now models.Time, also map[str
 		}
 		maps.Copy(changes, also)
 		for some := range slices.Chunk(ids, insertBatch) {
-			queued := tx.Model(&models.DagRun{}).Where("id IN ? AND clear_number = ? AND COALESCE(state, '') = ?", pad(some), a.clearNumber, a.state).UpdateColumns(maps.Clone(changes))
+			queued := tx.Model(&models.DagRun{}).Where(withIDs(tx, some)).Where("clear_number = ? AND COALESCE(state, '') = ?", a.clearNumber, a.state).UpdateColumns(maps.Clone(changes))
 			if queued.Error != nil {
 				return queued.Error
 			}

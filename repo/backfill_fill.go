@@ -56,7 +56,7 @@ func (r *Repo) placeRuns(tx *gorm.DB, runs []models.DagRun, backfillID int64) er
 		ids = append(ids, run.ID)
 	}
 	for some := range slices.Chunk(ids, insertBatch) {
-		err := tx.Model(&models.DagRun{}).Where("id IN ?", pad(some)).UpdateColumn("sort_ordinal", gorm.Expr(place, backfillID)).Error
+		err := tx.Model(&models.DagRun{}).Where(withIDs(tx, some)).UpdateColumn("sort_ordinal", gorm.Expr(place, backfillID)).Error
 		if err != nil {
 			return err
 		}

@@ -109,7 +109,7 @@ func (r *Repo) whyNone(ctx context.Context, q ClearQuery) error {
 func (r *Repo) found(db *gorm.DB, q ClearQuery, ids []int64) (runs []models.DagRun, err error) {
 	for some := range slices.Chunk(ids, clearBatch) {
 		var found []models.DagRun
-		if err := q.fitting(db).Where("id IN ?", pad(some)).Find(&found).Error; err != nil {
+		if err := q.fitting(db).Where(withIDs(db, some)).Find(&found).Error; err != nil {
 			return nil, err
 		}
 		runs = append(runs, found...)

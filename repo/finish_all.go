@@ -58,7 +58,7 @@ func finishTogether(tx *gorm.DB, runs []models.DagRun, columns map[string]any) e
 	for attempt, ids := range byAttempt(runs) {
 		for some := range slices.Chunk(ids, insertBatch) { // an engine takes so many values and no more
 			ended := tx.Model(&models.DagRun{}).
-				Where("id IN ? AND clear_number = ? AND COALESCE(state, '') IN ?", pad(some), attempt, unfinished).UpdateColumns(columns)
+				Where(withIDs(tx, some)).Where("clear_number = ? AND COALESCE(state, '') IN ?", attempt, unfinished).UpdateColumns(columns)
 			if ended.Error != nil {
 				return ended.Error
 			}

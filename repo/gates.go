@@ -180,7 +180,7 @@ func (r gateRows[K]) held(ctx context.Context, db *gorm.DB, g Gate) (bool, error
 // running counts the gate's running runs. Running runs are few and have an index, so they are
 // counted each time: a counter would drift.
 func (k kind) running() string {
-	return "(SELECT COUNT(*) FROM {dag_run} r{by index} WHERE r.state = 'running' AND " + k.runs + ")"
+	return "{count}FROM {dag_run} r{by index} WHERE r.state = 'running' AND " + k.runs + "{counted}"
 }
 
 // due tells whether a queued run of the gate is due. It is not EXISTS, which MariaDB would turn

@@ -22,7 +22,7 @@ type pick struct {
 // picked reads the runs that the selects of u pick, at most so many. They come in their gates'
 // order; of strays that is the order in which they are read.
 func (r *Repo) picked(tx *gorm.DB, u union, atMost int) (found []pick, err error) {
-	rows, err := tx.Raw(r.sql("SELECT p.stray, "+r.queued.columns+" FROM (?) p CROSS JOIN {dag_run} r WHERE r.id = p.id"), r.named(u)).Rows()
+	rows, err := tx.Raw(r.sql("SELECT p.stray, "+r.queued.columns+" FROM (?) p {runs by p.id} WHERE r.id = p.id"), r.named(u)).Rows()
 	if err != nil {
 		return nil, err
 	}

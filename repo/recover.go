@@ -124,7 +124,7 @@ func (r *Repo) moveHeld(tx *gorm.DB, ids, owners []int64, to models.State) (runs
 			"state": to, "queued_at": now, "start_date": nil, "end_date": nil, "updated_at": now, "clear_number": gorm.Expr("clear_number + 1"),
 		}
 	}
-	moved := tx.Model(&models.DagRun{}).Where("id IN ? AND COALESCE(state, '') = ? AND scheduled_by_job_id IN ?", pad(ids), models.Running, pad(owners)).
+	moved := tx.Model(&models.DagRun{}).Where(withIDs(tx, ids)).Where("COALESCE(state, '') = ? AND scheduled_by_job_id IN ?", models.Running, pad(owners)).
 		UpdateColumns(changes)
 	if moved.Error != nil {
 		return nil, moved.Error
@@ -132,7 +132,7 @@ func (r *Repo) moveHeld(tx *gorm.DB, ids, owners []int64, to models.State) (runs
 	if moved.RowsAffected != int64(len(ids)) {
 		return nil, locking.ErrChanged
 	}
-	err = tx.Where("id IN ?", pad(ids)).Find(&runs).Error
+	err = tx.Where(withIDs(tx, ids)).Find(&runs).Error
 	return byID(runs), err
 }
 

@@ -113,20 +113,33 @@ func (r *Repo) nameTables() error {
 }
 
 // sql puts names into a statement, and what the engine needs to be told to use the runs' indexes.
-// Where it goes by the order that is asked for, runs without a place are asked for in theirs:
-// the index by gate, which does not have it, would lead through the whole queue.
 func (r *Repo) sql(text string) string {
+	return strings.NewReplacer(r.names...).Replace(strings.NewReplacer(r.hints()...).Replace(text))
+}
+
+// hints are what statements say in the engine's way, each behind its name. Where it goes by the
+// order that is asked for, runs without a place are asked for in theirs: the index by gate, which
+// does not have it, would lead through the whole queue.
+func (r *Repo) hints() []string {
 	byIndex, byPlace, order, inOrder := "", "", "", ""
 	noPlace := "r.sort_ordinal = " + strconv.Itoa(models.NoPlace)
-	if server := locking.Found(r.db); server != nil {
+	count, counted, byID := "(SELECT COUNT(*) ", ")", "CROSS JOIN {dag_run} r"
+	server := locking.Found(r.db)
+	if server != nil {
 		byIndex, byPlace, order = server.ForceIndex(r.index), server.ForceIndex(r.placeIndex), server.OrderBy("r.state", "r.backfill_id", "r.dag_id")
 	}
 	if order != "" {
 		inOrder = " ORDER BY " + strings.TrimSuffix(order, ", ")
 		noPlace = "r.sort_ordinal >= " + strconv.Itoa(models.NoPlace) + " ORDER BY " + order + "r.sort_ordinal"
 	}
-	return strings.NewReplacer(append(slices.Clone(r.names),
-		"{by index}", byIndex, "{by place}", byPlace, "{order}", order, "{in order}", inOrder, "{no place}", noPlace)...).Replace(text)
+	if server != nil && server.ReadsAll() {
+		count, counted = "(SELECT COUNT(*) FROM (SELECT 1 ", inOrder+") n)"
+		byID = "CROSS JOIN LATERAL (SELECT * FROM {dag_run} r WHERE r.id = p.id LIMIT 1) r"
+	}
+	return []string{
+		"{by index}", byIndex, "{by place}", byPlace, "{order}", order, "{in order}", inOrder, "{no place}", noPlace,
+		"{count}", count, "{counted}", counted, "{runs by p.id}", byID,
+	}
 }
 
 // forEach is the engine's way to a query's ids for each row of a table; empty when it has none.

@@ -3,6 +3,11 @@ package repo
 import (
 	"math/rand/v2"
 	"slices"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/usher-go/usher/locking"
 )
 
 // slots is how many runs the gates may start.
@@ -37,4 +42,13 @@ func pad[T any](values []T) []T {
 		values = append(values, values[len(values)-1])
 	}
 	return values
+}
+
+// withIDs is the condition that a row is one of these, which are to be found by their key.
+func withIDs(tx *gorm.DB, ids []int64) clause.Expr {
+	condition := "id IN (?)"
+	if server := locking.Found(tx); server != nil {
+		condition = server.Among("id")
+	}
+	return clause.Expr{SQL: condition, Vars: []any{pad(ids)}, WithoutParentheses: true}
 }

@@ -184,6 +184,13 @@ var plans = []testCase{
 		w.analyze()
 		w.checkPass()
 	}},
+	{"a pass through a table that is small, and new to the engine, reads what it starts", func(w *world) {
+		w.dag("d", 16)
+		w.queue("d", 4000, past, 0)
+		w.checkSmallPass(16)
+		w.dags(100, 3, 160)
+		w.checkSmallPass(300)
+	}},
 	{"what why costs does not grow with the queue", func(w *world) {
 		const deep = 12_000
 		w.dag("d", 2)
@@ -268,6 +275,17 @@ func (w *world) checkPass() {
 			require.Less(w, reads, mostRead(len(runs)), "to start %d runs", len(runs))
 		}
 	}
+}
+
+// checkSmallPass looks at the statements of a pass that starts so many runs at least, and of their end.
+func (w *world) checkSmallPass(started int) {
+	r, t := w.traced()
+	runs, err := r.Admit(w.ctx)
+	require.NoError(w, err)
+	require.GreaterOrEqual(w, len(runs), started)
+	require.NoError(w, r.FinishAll(w.ctx, runs, models.Success))
+	require.NoError(w, w.db.Model(&models.DagRun{}).Where("state = ?", models.Success).UpdateColumn("state", models.Queued).Error)
+	w.bounded(t, w.oneConnection(), 5, 12*len(runs)+1000)
 }
 
 // alive is the id of a scheduler that beats.

@@ -60,7 +60,10 @@ func work(text string) error {
 	return json.NewEncoder(os.Stdout).Encode(w)
 }
 
-// contention measures 1 to 16 scheduler processes on the deep queue.
+// crowds are how many scheduler processes compete.
+var crowds = []int{1, 2, 4, 8, 16}
+
+// contention measures scheduler processes on the deep queue, each number in turn, several times.
 func contention(b *bench) error {
 	want := b.size.deep[0]
 	want.name, want.backfillLimit, want.limit, want.finished = "contention"+want.name, 1000, 1000, want.dags
@@ -69,28 +72,31 @@ func contention(b *bench) error {
 		return err
 	}
 	defer done()
-	alone := 0.0
-	for _, processes := range []int{1, 2, 4, 8, 16} {
-		all, err := b.race(d, processes)
-		if err != nil {
-			return err
-		}
-		perSecond := float64(all.Runs) / all.Seconds
-		b.add("contention", fmt.Sprintf("%d scheduler processes", processes), perSecond, "runs/s", "")
-		if processes == 1 {
-			alone = perSecond
-		}
-		if processes == 8 {
-			b.add("contention", "8 processes over one", perSecond/alone, "ratio", "≥ 1")
-			b.add("contention", "empty passes among those of 8 processes", float64(all.Empty)/float64(all.Passes), "ratio", "< 0.1")
-			b.add("contention", "passes of 8 processes that lost every attempt", float64(all.Lost), "passes", "0")
-		}
-		if err := d.requeueAll(b.ctx); err != nil {
-			return err
+	rounds := map[int][]worker{} // of 8 processes, for instance
+	for range b.size.slow {
+		for _, processes := range crowds {
+			all, err := b.race(d, processes)
+			if err == nil {
+				err = errors.Join(d.requeueAll(b.ctx), d.settle(b.ctx, want))
+			}
+			if err != nil {
+				return err
+			}
+			rounds[processes] = append(rounds[processes], all)
 		}
 	}
+	for _, processes := range crowds {
+		b.add("contention", fmt.Sprintf("%d scheduler processes", processes), median(rounds[processes], worker.rate), "runs/s", "")
+	}
+	over := median(rounds[8], func(w worker) float64 { return w.rate() / median(rounds[1], worker.rate) })
+	b.add("contention", "8 processes over one", over, "ratio", "≥ 1")
+	b.add("contention", "empty passes among those of 8 processes", median(rounds[8], func(w worker) float64 { return float64(w.Empty) / float64(w.Passes) }), "ratio", "< 0.1")
+	b.add("contention", "passes of 8 processes that lost every attempt", median(rounds[8], func(w worker) float64 { return float64(w.Lost) }), "passes", "0")
 	return nil
 }
+
+// rate is the runs admitted per second.
+func (w worker) rate() float64 { return float64(w.Runs) / w.Seconds }
 
 // race adds up what so many processes do.
 func (b *bench) race(d *database, processes int) (all worker, err error) {

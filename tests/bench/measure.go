@@ -32,9 +32,18 @@ func (t times) over(other times) float64 {
 	for i := range min(len(t), len(other)) {
 		ratios = append(ratios, float64(t[i])/float64(other[i]))
 	}
-	slices.Sort(ratios)
-	if len(ratios) == 0 {
+	return median(ratios, func(ratio float64) float64 { return ratio })
+}
+
+// median is that of what is measured of each.
+func median[T any](of []T, measure func(T) float64) float64 {
+	var values []float64
+	for _, each := range of {
+		values = append(values, measure(each))
+	}
+	slices.Sort(values)
+	if len(values) == 0 {
 		return 0
 	}
-	return ratios[len(ratios)/2]
+	return values[len(values)/2]
 }

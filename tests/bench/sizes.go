@@ -42,7 +42,7 @@ var sizes = map[string]size{
 			deepData("deep", 10_000, 2000, 25, 1000, 500, 3_000_000), deepData("tenth", 10_000, 2000, 3, 1000, 50, 300_000),
 			deepData("hundredth", 10_000, 500, 1, 1000, 5, 30_000), deepData("short", 10_000, 2000, 25, 1000, 500, 30_000),
 		},
-		turns: 25, slow: 3, idle: 10_000, steady: 3000, wide: 20_000, narrow: 10_000, runs: 100_000, passes: 100_000, seconds: 10,
+		turns: 25, slow: 3, idle: 10_000, steady: 3000, wide: 20_000, narrow: 10_000, runs: 100_000, passes: 100_000, seconds: 3,
 	},
 }
 
