@@ -28,21 +28,21 @@ var sizes = map[string]size{
 			deepData("deep_s", 1000, 200, 25, 100, 100, 20_000), deepData("tenth_s", 1000, 200, 2, 100, 10, 2000),
 			deepData("hundredth_s", 1000, 100, 1, 100, 4, 1000), deepData("short_s", 1000, 200, 25, 100, 100, 1000),
 		},
-		turns: 10, slow: 3, idle: 1000, steady: 200, wide: 2000, narrow: 5000, runs: 4000, passes: 1000, seconds: 1,
+		turns: 10, slow: 3, idle: 1000, steady: 200, wide: 2000, narrow: 5000, runs: 4000, passes: 1000, seconds: 0.3,
 	},
 	"medium": {
 		deep: []data{
 			deepData("deep_m", 10_000, 2000, 25, 1000, 50, 300_000), deepData("tenth_m", 10_000, 2000, 3, 1000, 5, 30_000),
 			deepData("hundredth_m", 10_000, 500, 1, 1000, 4, 10_000), deepData("short_m", 10_000, 2000, 25, 1000, 50, 30_000),
 		},
-		turns: 15, slow: 3, idle: 10_000, steady: 3000, wide: 10_000, narrow: 20_000, runs: 20_000, passes: 10_000, seconds: 3,
+		turns: 15, slow: 3, idle: 10_000, steady: 3000, wide: 10_000, narrow: 20_000, runs: 20_000, passes: 10_000, seconds: 1.5,
 	},
 	"full": {
 		deep: []data{
 			deepData("deep", 10_000, 2000, 25, 1000, 500, 3_000_000), deepData("tenth", 10_000, 2000, 3, 1000, 50, 300_000),
 			deepData("hundredth", 10_000, 500, 1, 1000, 5, 30_000), deepData("short", 10_000, 2000, 25, 1000, 500, 30_000),
 		},
-		turns: 25, slow: 3, idle: 10_000, steady: 3000, wide: 20_000, narrow: 10_000, runs: 100_000, passes: 100_000, seconds: 3,
+		turns: 25, slow: 3, idle: 10_000, steady: 3000, wide: 20_000, narrow: 100_000, runs: 100_000, passes: 100_000, seconds: 3,
 	},
 }
 
