@@ -114,7 +114,7 @@ func (r *Repo) nameTables() error {
 
 // sql puts names into a statement, and what the engine needs to be told to use the runs' indexes.
 func (r *Repo) sql(text string) string {
-	return strings.NewReplacer(r.names...).Replace(strings.NewReplacer(r.hints()...).Replace(text))
+	return strings.NewReplacer(append(r.hints(), r.names...)...).Replace(text)
 }
 
 // hints are what statements say in the engine's way, each behind its name. Where it goes by the
@@ -123,7 +123,8 @@ func (r *Repo) sql(text string) string {
 func (r *Repo) hints() []string {
 	byIndex, byPlace, order, inOrder := "", "", "", ""
 	noPlace := "r.sort_ordinal = " + strconv.Itoa(models.NoPlace)
-	count, counted, byID := "(SELECT COUNT(*) ", ")", "CROSS JOIN {dag_run} r"
+	runs := r.names[slices.Index(r.names, "{dag_run}")+1]
+	count, counted, byID := "(SELECT COUNT(*) ", ")", "CROSS JOIN "+runs+" r"
 	server := locking.Found(r.db)
 	if server != nil {
 		byIndex, byPlace, order = server.ForceIndex(r.index), server.ForceIndex(r.placeIndex), server.OrderBy("r.state", "r.backfill_id", "r.dag_id")
@@ -134,7 +135,7 @@ func (r *Repo) hints() []string {
 	}
 	if server != nil && server.ReadsAll() {
 		count, counted = "(SELECT COUNT(*) FROM (SELECT 1 ", inOrder+") n)"
-		byID = "CROSS JOIN LATERAL (SELECT * FROM {dag_run} r WHERE r.id = p.id LIMIT 1) r"
+		byID = "CROSS JOIN LATERAL (SELECT * FROM " + runs + " r WHERE r.id = p.id LIMIT 1) r"
 	}
 	return []string{
 		"{by index}", byIndex, "{by place}", byPlace, "{order}", order, "{in order}", inOrder, "{no place}", noPlace,
