@@ -20,6 +20,7 @@ import (
 // deepQueue is 100,000 queued runs, half of them of 200 DAGs and half of 100 backfills, among
 // 100,000 that have ended. It is made from one of each by INSERT … SELECT.
 func (w *world) deepQueue() {
+	w.uncounted()
 	w.dag("seed", 1)
 	w.queue("seed", 250, past, time.Hour)
 	seed := w.backfill("seed", 1, 500)
@@ -46,6 +47,16 @@ func (w *world) deepQueue() {
 	require.NoError(w, w.db.Where("dag_id = 'seed'").Delete(&models.DagRun{}).Error)
 	require.Equal(w, 100_000, w.total(models.Queued))
 	require.Equal(w, 100_000, w.total(models.Success))
+}
+
+// uncounted keeps PostgreSQL from counting the tables by itself, at a moment of its own, before
+// [world.analyze] does.
+func (w *world) uncounted() {
+	if w.db.Name() == "postgres" {
+		for _, table := range []string{"dag", "dag_run", "backfill", "backfill_dag_run", "job"} {
+			require.NoError(w, w.db.Exec("ALTER TABLE "+table+" SET (autovacuum_enabled = off)").Error)
+		}
+	}
 }
 
 func (w *world) copyRuns(dagID, backfillID, where, from, suffix string, state models.State) {
@@ -185,6 +196,7 @@ var plans = []testCase{
 		w.checkPass()
 	}},
 	{"a pass through a table that is small, and new to the engine, reads what it starts", func(w *world) {
+		w.uncounted()
 		w.dag("d", 16)
 		w.queue("d", 4000, past, 0)
 		w.checkSmallPass(16)
@@ -193,6 +205,7 @@ var plans = []testCase{
 	}},
 	{"what why costs does not grow with the queue", func(w *world) {
 		const deep = 12_000
+		w.uncounted()
 		w.dag("d", 2)
 		runs := w.queue("d", deep, past, 0)
 		b := w.backfill("d", 2, deep)
