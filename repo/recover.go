@@ -91,7 +91,7 @@ func (s silent) bury(tx *gorm.DB) error {
 	if err != nil || len(held) == 0 {
 		return err
 	}
-	return tx.Model(&models.Job{}).Where("id IN ? AND COALESCE(state, '') = ? AND latest_heartbeat < ?", pad(held), models.Running, s.since).
+	return tx.Model(&models.Job{}).Where(withIDs(tx, held)).Where("COALESCE(state, '') = ? AND latest_heartbeat < ?", models.Running, s.since).
 		UpdateColumns(map[string]any{"state": models.Failed, "end_date": s.now}).Error
 }
 

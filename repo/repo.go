@@ -124,7 +124,7 @@ func (r *Repo) hints() []string {
 	byIndex, byPlace, order, inOrder := "", "", "", ""
 	noPlace := "r.sort_ordinal = " + strconv.Itoa(models.NoPlace)
 	runs := r.names[slices.Index(r.names, "{dag_run}")+1]
-	count, counted, byID := "(SELECT COUNT(*) ", ")", "CROSS JOIN "+runs+" r"
+	count, counted, runsByID := "(SELECT COUNT(*) ", ")", "CROSS JOIN "+runs+" r"
 	server := locking.Found(r.db)
 	if server != nil {
 		byIndex, byPlace, order = server.ForceIndex(r.index), server.ForceIndex(r.placeIndex), server.OrderBy("r.state", "r.backfill_id", "r.dag_id")
@@ -135,11 +135,11 @@ func (r *Repo) hints() []string {
 	}
 	if server != nil && server.ReadsAll() {
 		count, counted = "(SELECT COUNT(*) FROM (SELECT 1 ", inOrder+") n)"
-		byID = "CROSS JOIN LATERAL (SELECT * FROM " + runs + " r WHERE r.id = p.id LIMIT 1) r"
+		runsByID = "CROSS JOIN LATERAL (SELECT * FROM " + runs + " r WHERE r.id = p.id LIMIT 1) r"
 	}
 	return []string{
 		"{by index}", byIndex, "{by place}", byPlace, "{order}", order, "{in order}", inOrder, "{no place}", noPlace,
-		"{count}", count, "{counted}", counted, "{runs by p.id}", byID,
+		"{count}", count, "{counted}", counted, "{runs by p.id}", runsByID,
 	}
 }
 

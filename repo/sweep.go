@@ -72,7 +72,7 @@ func (r *Repo) complete(tx *gorm.DB, ids []int64) ([]models.Backfill, error) {
 		over[i].CompletedAt, over[i].UpdatedAt = now, now
 		ids = append(ids, over[i].ID)
 	}
-	ended := tx.Model(&models.Backfill{}).Where("id IN ? AND completed_at IS NULL", ids).UpdateColumns(map[string]any{"completed_at": now, "updated_at": now})
+	ended := tx.Model(&models.Backfill{}).Where(withIDs(tx, ids)).Where("completed_at IS NULL").UpdateColumns(map[string]any{"completed_at": now, "updated_at": now})
 	if ended.Error == nil && ended.RowsAffected != int64(len(ids)) {
 		return nil, locking.ErrChanged
 	}

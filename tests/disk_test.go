@@ -89,7 +89,7 @@ var fullDisk = []testCase{
 // fill writes schedulers that have left until there is no room for another, however small.
 func (w *world) fill(db *gorm.DB) {
 	for _, name := range []string{strings.Repeat("x", 400), "x"} {
-		full := error(nil)
+		var full error
 		for full == nil {
 			full = db.Create(&models.Job{State: models.Success, JobType: models.UsherScheduler, Hostname: name}).Error
 		}

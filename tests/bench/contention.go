@@ -72,7 +72,7 @@ func contention(b *bench) error {
 		return err
 	}
 	defer done()
-	rounds := map[int][]worker{} // of 8 processes, for instance
+	rounds := map[int][]worker{} // by the number of processes
 	for range b.size.slow {
 		for _, processes := range crowds {
 			all, err := b.race(d, processes)
@@ -88,8 +88,7 @@ func contention(b *bench) error {
 	for _, processes := range crowds {
 		b.add("contention", fmt.Sprintf("%d scheduler processes", processes), median(rounds[processes], worker.rate), "runs/s", "")
 	}
-	over := median(rounds[8], func(w worker) float64 { return w.rate() / median(rounds[1], worker.rate) })
-	b.add("contention", "8 processes over one", over, "ratio", "≥ 1")
+	b.add("contention", "8 processes over one", median(rounds[8], worker.rate)/median(rounds[1], worker.rate), "ratio", "≥ 1")
 	b.add("contention", "empty passes among those of 8 processes", median(rounds[8], func(w worker) float64 { return float64(w.Empty) / float64(w.Passes) }), "ratio", "< 0.1")
 	b.add("contention", "passes of 8 processes that lost every attempt", median(rounds[8], func(w worker) float64 { return float64(w.Lost) }), "passes", "0")
 	return nil

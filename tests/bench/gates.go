@@ -43,10 +43,7 @@ func gates(b *bench) error {
 // oneRow is how many updates of one row of dag_run, each with its commit, one connection makes in a second.
 func (d *database) oneRow(ctx context.Context, rows int) (perSecond float64, err error) {
 	const updates = 3000
-	statement := "UPDATE dag_run SET updated_at = ? WHERE id = ?"
-	if d.db.Name() == "postgres" {
-		statement = "UPDATE dag_run SET updated_at = $1 WHERE id = $2"
-	}
+	statement := fmt.Sprintf("UPDATE dag_run SET updated_at = %s WHERE id = %s", d.value(1), d.value(2))
 	began := time.Now()
 	for range updates {
 		if _, err := d.sql.ExecContext(ctx, statement, time.Now().UTC().Truncate(time.Microsecond), 1+rand.N(rows)); err != nil {

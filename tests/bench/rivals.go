@@ -19,19 +19,20 @@ func (d *database) floor(ctx context.Context, runs []models.DagRun) error {
 	marks := make([]string, len(runs))
 	args := []any{time.Now().UTC().Truncate(time.Microsecond), 1}
 	for i, run := range runs {
-		marks[i] = "?"
-		if d.db.Name() == "postgres" {
-			marks[i] = fmt.Sprintf("$%d", i+3)
-		}
+		marks[i] = d.value(i + 3)
 		args = append(args, run.ID)
 	}
-	one, two := "?", "?"
-	if d.db.Name() == "postgres" {
-		one, two = "$1", "$2"
-	}
 	_, err := d.sql.ExecContext(ctx, fmt.Sprintf("UPDATE dag_run SET state = 'running', end_date = NULL, updated_at = %s, start_date = updated_at, scheduled_by_job_id = %s WHERE id IN (%s)",
-		one, two, strings.Join(marks, ", ")), args...)
+		d.value(1), d.value(2), strings.Join(marks, ", ")), args...)
 	return err
+}
+
+// value stands for the n-th value of a statement, from 1.
+func (d *database) value(n int) string {
+	if d.db.Name() == "postgres" {
+		return fmt.Sprintf("$%d", n)
+	}
+	return "?"
 }
 
 // airflowBatch is how many runs Airflow looks at in one pass.
