@@ -193,7 +193,7 @@ func asGone(err error) error {
 func (t *transaction) told(err error) error {
 	class := t.server.Class(err)
 	switch {
-	case err == nil || errors.Is(err, ErrGone):
+	case err == nil || errors.Is(err, ErrGone) || errors.Is(err, ErrSnapshot) || errors.Is(err, ErrContention):
 		return err
 	case t.gone != nil:
 		return asGone(err)
@@ -203,6 +203,21 @@ func (t *transaction) told(err error) error {
 		return fmt.Errorf("%w: %w", ErrContention, err)
 	}
 	return err
+}
+
+// Told is an error of db, which may be what [Join] has returned, in the words for an application
+// whose transaction it is, for what was done outside [InTx]: [ErrGone] after a conflict or a
+// lost connection, and [ErrContention] after a lock that was not to be had in time. An engine
+// may tell of these only while rows are read, which is after the statement.
+func Told(db *gorm.DB, err error) error {
+	t := transactionOf(db)
+	if err == nil || t == nil || t.caller == nil {
+		return err
+	}
+	if class := t.server.Class(err); class == dialect.Conflict || class == dialect.Lost {
+		t.end(err)
+	}
+	return t.told(err)
 }
 
 // mustSeeAll refuses a hold in an application's transaction in which others' commits may not be

@@ -62,6 +62,7 @@ func (r *Repo) explain(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
+	err = locking.Told(r.db, err)
 	if locking.Is(r.db, err, dialect.Missing) {
 		err = fmt.Errorf("%w (%w)", ErrNoTables, err)
 	}

@@ -47,6 +47,8 @@ type operation struct {
 	limit int
 	// completes: it ends backfills that are over.
 	completes bool
+	// again: it passes over what others hold, and is called once more when all have come to their end.
+	again bool
 }
 
 // outcome is what became of an operation in one order. Moments are numbers of steps.
@@ -155,6 +157,7 @@ func (e *explorer) explore(most int) (all bool) {
 // run is one order while it is executed.
 type run struct {
 	*explorer
+	repos    []*repo.Repo
 	outcomes []*outcome
 	stops    []*stop
 	blocked  []bool
@@ -194,6 +197,7 @@ func (e *explorer) order() {
 		}
 		r.step(e.stack[depth].chosen)
 	}
+	r.onceMore()
 	e.orders++
 	e.longest = max(e.longest, len(e.stack))
 	if problem := e.wrong(r.outcomes); problem != "" {
@@ -216,6 +220,7 @@ func (r *run) begin() {
 		repos[i], err = repo.New(s.DB, r.options...)
 		require.NoError(r, err)
 	}
+	r.repos = repos
 	r.clean()
 	if r.prepare != nil {
 		r.prepare(r.world, &r.data, repos)
@@ -338,6 +343,18 @@ func (r *run) toTheEnd() {
 			continue
 		}
 		r.step(at)
+	}
+}
+
+// onceMore calls again the operations that have found nothing, as others held it.
+func (r *run) onceMore() {
+	for i, o := range r.outcomes {
+		if o.again && o.err == nil && len(o.runs) == 0 {
+			o.began = len(r.steps)
+			o.runs, o.err = o.do(r.ctx, r.repos[i])
+			o.committed, o.returned = o.began, o.began
+			r.steps = append(r.steps, fmt.Sprintf("%d returns once more %v", i+1, said(o)))
+		}
 	}
 }
 

@@ -170,7 +170,7 @@ var create = operation{
 // recovery queues the n-th run again, whose scheduler has fallen silent.
 func recovery(d data, n int) operation {
 	return operation{
-		name: "recover", touches: d.runs[n : n+1], requeues: true,
+		name: "recover", touches: d.runs[n : n+1], requeues: true, again: true,
 		do: func(ctx context.Context, r *repo.Repo) ([]models.DagRun, error) {
 			return r.Recover(ctx, time.Hour, models.Queued)
 		},

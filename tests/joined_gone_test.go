@@ -2,6 +2,7 @@ package tests
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -228,7 +229,53 @@ func passedOver(w *world) {
 	require.Len(w, w.pass(), 3)
 }
 
+// readsAreTold: at SERIALIZABLE the first look at the gates takes locks where reads do, so it may
+// lose a conflict as well, or not get them in time. In the first case the transaction is gone, and
+// in the second it goes on.
+func readsAreTold(w *world) {
+	require.NoError(w, w.db.AutoMigrate(&note{}))
+	w.dag("d", 3)
+	w.queue("d", 3, past, 0)
+	if w.d.Engine != "MySQL" && w.d.Engine != "MariaDB" {
+		return // reads take no locks
+	}
+	notes := make([]note, 20)
+	require.NoError(w, w.db.Create(&notes).Error)
+	touch := func(tx *gorm.DB, notes []note) error { return tx.Model(&notes).UpdateColumn("text", "touched").Error }
+	other := w.db.WithContext(w.ctx).Begin(&sql.TxOptions{Isolation: sql.LevelReadCommitted}) // without locks on gaps
+	defer other.Rollback()
+	require.NoError(w, touch(other, notes[1:])) // so much that it is not the one to be rolled back
+	require.NoError(w, other.Model(&models.Dag{DagID: "d"}).UpdateColumn("max_active_runs", 5).Error)
+	level := &sql.TxOptions{Isolation: sql.LevelSerializable}
+
+	require.NoError(w, w.db.WithContext(w.ctx).Transaction(func(tx *gorm.DB) error {
+		require.NoError(w, tx.Exec("SET SESSION innodb_lock_wait_timeout = 1").Error)
+		in, err := w.r.WithTx(tx)
+		require.NoError(w, err)
+		_, err = in.Admit(w.ctx)
+		require.ErrorIs(w, err, locking.ErrContention)
+		return errors.Join(tx.Exec("SET SESSION innodb_lock_wait_timeout = DEFAULT").Error, tx.Create(&note{Text: "goes on"}).Error)
+	}, level))
+
+	err := w.db.WithContext(w.ctx).Transaction(func(tx *gorm.DB) error {
+		require.NoError(w, touch(tx, notes[:1]))
+		in, err := w.r.WithTx(tx)
+		require.NoError(w, err)
+		waits := make(chan error, 1)
+		go func() { waits <- touch(other, notes[:1]) }()
+		_, err = in.Admit(w.ctx)
+		require.ErrorIs(w, err, locking.ErrGone)
+		require.NoError(w, <-waits)
+		require.ErrorIs(w, tx.Create(&note{Text: "lost"}).Error, locking.ErrGone)
+		return err
+	}, level)
+	require.ErrorIs(w, err, locking.ErrGone)
+	require.NoError(w, other.Rollback().Error)
+	require.Equal(w, 21, w.notes())
+}
+
 var joinedGone = []testCase{
+	{"in the caller's transaction: a read that meets a conflict", readsAreTold},
 	{"in the caller's transaction: a deadlock", deadlock},
 	{"in the caller's transaction: it has ended behind usher's back", tooLate},
 	{"in the caller's transaction: which usher tries again", triedAgain},

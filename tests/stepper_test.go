@@ -152,8 +152,7 @@ var innoDBWait = regexp.MustCompile(`(?m)^LOCK WAIT .*\n(?:MariaDB|MySQL) thread
 
 // waiting reports whether the operation's connection waits for a lock. The answer must not be
 // older than the last step: PostgreSQL's list of activity and InnoDB's of transactions are, its
-// list of locks and InnoDB's report are not. MySQL's own list of locks names the wrong
-// connection when a waiting lock has moved with its row, but only it has reads that wait.
+// list of locks and InnoDB's report are not. Only MySQL's own list of locks has reads that wait.
 func (s *stepper) waiting() bool {
 	if s.w.d.Engine == "PostgreSQL" {
 		var n int64
@@ -175,8 +174,11 @@ func (s *stepper) waiting() bool {
 	return false
 }
 
-const mySQLWaits = `SELECT COUNT(*) FROM performance_schema.data_locks l JOIN performance_schema.threads t ON t.thread_id = l.thread_id
-	WHERE t.processlist_id = ? AND l.lock_status = 'WAITING'`
+// mySQLWaits goes by the locks of tables: of a row's lock that has moved with its row, the list
+// names the connection that has moved it.
+const mySQLWaits = `SELECT COUNT(*) FROM performance_schema.data_locks l
+	JOIN performance_schema.data_locks mine ON mine.engine_transaction_id = l.engine_transaction_id AND mine.lock_type = 'TABLE'
+	JOIN performance_schema.threads t ON t.thread_id = mine.thread_id WHERE t.processlist_id = ? AND l.lock_status = 'WAITING'`
 
 // stoppingPool is a stepper's connection for GORM.
 type stoppingPool struct {
