@@ -37,8 +37,8 @@ const (
 	// Full: the disk has no room. The transaction may be tried again once it has.
 	Full
 	// LeftOpen: the connection has a transaction open, which somebody did not end or which the
-	// server refused to, as a node does that is cut off from its cluster. Once it is rolled back,
-	// the connection is good.
+	// server refused to, as a node does that is cut off from its cluster, and SQLite while somebody
+	// reads. Once it is rolled back, the connection is good.
 	LeftOpen
 )
 
@@ -150,13 +150,17 @@ func walk(err error, yield func(error) bool) bool {
 	return true
 }
 
-// connection recognises what database/sql and the network say of a connection that is no more.
-func connection(err error) Class {
+// uncoded is the class of an error without a code of the engine: what database/sql and the network
+// say of a connection that is no more, and what GORM's TranslateError puts in the place of the
+// engine's word.
+func uncoded(err error) Class {
 	class := Other
 	for e := range tree(err) {
 		switch canceled, ok := e.(interface{ Is(error) bool }); {
 		case e == context.Canceled, e == context.DeadlineExceeded, ok && canceled.Is(context.Canceled):
 			return Other
+		case e == gorm.ErrDuplicatedKey:
+			return Duplicate
 		case isLost(e):
 			class = Lost
 		}

@@ -56,7 +56,7 @@ func (mysql) Class(err error) Class {
 	case 1053, 1927, 1040, 1047, 1158, 1159, 1160, 1161, 3100: // 1158 to 1161: the server lost the client first; 3100: the node lost its group in COMMIT
 		return Lost
 	default:
-		return connection(err)
+		return uncoded(err)
 	}
 }
 

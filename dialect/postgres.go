@@ -44,7 +44,7 @@ func (postgres) Class(err error) Class {
 	case "57P01", "57P02", "57P03", "53300", "08000", "08003", "08006":
 		return Lost
 	default:
-		return connection(err)
+		return uncoded(err)
 	}
 }
 

@@ -39,6 +39,7 @@ func isNot(bad string) func(string) bool { return func(v string) bool { return v
 // Settings reads the settings of the server that bear on usher, with advice for those that hurt.
 func (s *Server) Settings(ctx context.Context, db *gorm.DB) ([]Setting, error) {
 	db = db.Session(&gorm.Session{NewDB: true, Context: ctx})
+	db.DryRun = false
 	var found []Setting
 	for _, want := range s.settings() {
 		var value string

@@ -44,11 +44,11 @@ func (sqlite) Class(err error) Class {
 	case 13:
 		return Full
 	case 1: // SQLite gives the one code to every mistake in a statement
-		return sqliteMistake(err.Error(), connection(err))
+		return sqliteMistake(err.Error(), uncoded(err))
 	case 17: // SCHEMA: other tables than those the statement was prepared for, which is a mistake by now or not
 		return sqliteMistake(err.Error(), Busy)
 	}
-	return connection(err)
+	return uncoded(err)
 }
 
 // sqliteMistake is the class of a mistake in a statement, by SQLite's words for it.
@@ -58,6 +58,8 @@ func sqliteMistake(text string, otherwise Class) Class {
 		return Missing
 	case strings.Contains(text, "already exists"), strings.Contains(text, "duplicate column"):
 		return Exists
+	case strings.Contains(text, "within a transaction"):
+		return LeftOpen
 	}
 	return otherwise
 }

@@ -65,7 +65,7 @@ func (p *Plugin) lock(db *gorm.DB) {
 	}
 	delete(db.Statement.Clauses, clause.Locking{}.Name())
 	if server.Strategy == dialect.SingleWriter {
-		_ = db.AddError(becomeWriter(db.Session(&gorm.Session{NewDB: true}), tableOf(db.Statement)))
+		_ = db.AddError(becomeWriter(Unprepared(db), tableOf(db.Statement)))
 	}
 }
 

@@ -113,6 +113,15 @@ func skipLockedDryRun(e *engine) {
 }
 
 var ofSQLite = cases{
+	// Somebody's transaction on a pooled connection is rolled back, and ours is begun.
+	"left open by others": func(e *engine) {
+		db := e.one(e.opened())
+		require.NoError(e, db.Exec("BEGIN").Error)
+		require.NoError(e, add(db.Session(&gorm.Session{SkipDefaultTransaction: true}), 1, 10))
+		_, err := locking.InTx(e.ctx, db, func(tx *gorm.DB) (int, error) { return 1, add(tx, 1, 1) })
+		require.NoError(e, err)
+		require.Equal(e, 1, e.gate(1).N)
+	},
 	// The writer lock is taken before the query reads, also when it finds nothing.
 	"skip locked takes the writer lock": func(e *engine) {
 		one, two := e.begin(e.db), e.begin(e.db)
@@ -138,6 +147,7 @@ var ofSQLite = cases{
 }
 
 var ofPostgreSQL = cases{
+	"a transaction's timeout, in COMMIT": timeoutInCommit,
 	// With NO KEY UPDATE a child can be inserted while its parent is held.
 	"no key update": func(e *engine) {
 		db := e.opened(locking.NoKeyUpdate())

@@ -10,17 +10,37 @@ import (
 	"github.com/usher-go/usher/dialect"
 )
 
-// leavesOpen reports whether the server may refuse COMMIT and ROLLBACK, and keep the transaction
-// open, as a node does that is cut off from its cluster. database/sql does not heed that, and
-// hands the connection out again; to begin a transaction on it would commit the one before it,
-// or be refused (class [dialect.LeftOpen]).
+// Unprepared is a new session of db that does without PrepareStmt. There GORM has one statement
+// of each text for all: who needs it waits while another one prepares it, whatever becomes of
+// their contexts. When that one waits for a connection, and this one has the last, both wait for
+// ever. usher's statements are of many texts besides, of which GORM would keep each.
+func Unprepared(db *gorm.DB) *gorm.DB {
+	db = db.Session(&gorm.Session{NewDB: true, Initialized: true, Context: db.Statement.Context})
+	db.PrepareStmt = false
+	switch prepared := db.Statement.ConnPool.(type) {
+	case *gorm.PreparedStmtDB:
+		db.Statement.ConnPool = prepared.ConnPool
+	case *gorm.PreparedStmtTX:
+		db.Statement.ConnPool = prepared.Tx
+	}
+	return db.Session(&gorm.Session{})
+}
+
+// leavesOpen reports whether the server may refuse COMMIT and keep the transaction open, as a node
+// does that is cut off from its cluster, which refuses ROLLBACK as well, and a single writer while
+// somebody reads. Not all drivers heed that, nor does database/sql, which hands the connection out
+// again; to begin a transaction on it would commit the one before it, or be refused (class
+// [dialect.LeftOpen]).
 //
 // What remains: transactions that are not usher's, in the same pool, can be left open in this
-// way on such a node. Where usher asks for its isolation level, it meets the refusal and rolls
-// them back; with [DefaultIsolation] the server commits them.
-func leavesOpen(server *dialect.Server) bool { return server.Cluster != "" }
+// way. Where usher meets the refusal, it rolls them back; on a node, with [DefaultIsolation], the
+// server commits them.
+func leavesOpen(db *gorm.DB, server *dialect.Server) bool {
+	_, plain := Unprepared(db).Statement.ConnPool.(*sql.DB)
+	return server.Cluster != "" || plain && server.Strategy == dialect.SingleWriter
+}
 
-// take takes a connection out of the pool. It knows no statements that GORM has prepared.
+// take takes a connection out of the pool.
 func take(ctx context.Context, db *gorm.DB) (*sql.Conn, error) {
 	pool, err := db.DB()
 	if err != nil {
@@ -30,9 +50,14 @@ func take(ctx context.Context, db *gorm.DB) (*sql.Conn, error) {
 }
 
 // giveBack returns a connection to the pool, but keeps one from being used again on which a
-// transaction failed and cannot be rolled back: the server does that when it has gone.
-func giveBack(ctx context.Context, conn *sql.Conn, committed bool) {
-	if !committed {
+// transaction failed and cannot be rolled back: the server does that when it has gone. A single
+// writer is in this process, and refuses only when there is nothing to roll back.
+func giveBack(ctx context.Context, conn *sql.Conn, server *dialect.Server, committed bool) {
+	switch {
+	case committed:
+	case server.Strategy == dialect.SingleWriter:
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+	default:
 		if _, err := conn.ExecContext(ctx, "ROLLBACK"); err != nil {
 			discard(conn)
 		}

@@ -60,19 +60,19 @@ func onSQLite(driver string) func(testing.TB) testdb.Database {
 }
 
 func TestSQLiteModernc(t *testing.T) {
-	onEngine(t, onSQLite("sqlite"), holding, looking, clauses, transactions, joining, ofSQLite)
+	onEngine(t, onSQLite("sqlite"), holding, looking, clauses, transactions, joining, applications, ofSQLite)
 }
 
 func TestPostgreSQL(t *testing.T) {
-	onEngine(t, testdb.PostgreSQL, holding, looking, clauses, transactions, joining, rowHolding, rowTransactions, ofPostgreSQL)
+	onEngine(t, testdb.PostgreSQL, holding, looking, clauses, transactions, joining, applications, rowHolding, rowTransactions, ofPostgreSQL)
 }
 
 func TestMySQL(t *testing.T) {
-	onEngine(t, testdb.MySQL, holding, looking, clauses, transactions, joining, rowHolding, rowTransactions)
+	onEngine(t, testdb.MySQL, holding, looking, clauses, transactions, joining, applications, rowHolding, rowTransactions)
 }
 
 func TestMariaDB(t *testing.T) {
-	onEngine(t, testdb.MariaDB, holding, looking, clauses, transactions, joining, rowHolding, rowTransactions)
+	onEngine(t, testdb.MariaDB, holding, looking, clauses, transactions, joining, applications, rowHolding, rowTransactions)
 }
 
 // opened is another pool on the database, with the plugin's options.
@@ -105,6 +105,13 @@ func (e *engine) server() *dialect.Server {
 	server, err := locking.Server(e.ctx, e.db)
 	require.NoError(e, err)
 	return server
+}
+
+// configured is another pool on the database, with GORM's configuration of the application's own.
+func (e *engine) configured(config gorm.Config) *gorm.DB {
+	db := e.Bare(e.T, &config)
+	require.NoError(e, db.Use(locking.New()))
+	return db.WithContext(e.ctx)
 }
 
 // one limits a pool to one connection.

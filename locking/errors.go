@@ -26,6 +26,9 @@ var (
 	// may not, see what others have committed since it began: what is decided on would be old.
 	// Nothing was changed, and the transaction can go on with other things.
 	ErrSnapshot = errors.New("the transaction may not see what others have committed: begin one at READ COMMITTED")
+	// ErrDryRun is returned by what needs an answer from the database, when GORM's DryRun keeps it
+	// from asking: [Hold] and [Await], which have shown their SQL by then, and [Held].
+	ErrDryRun = errors.New("nothing is executed with DryRun, and this needs an answer from the database")
 	// ErrChanged is for the body of [InTx] to return when rows are not as it read them. The
 	// whole transaction is tried again, as after a conflict.
 	ErrChanged = errors.New("rows were changed by another transaction")

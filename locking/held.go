@@ -25,6 +25,9 @@ func Held[K any](ctx context.Context, db *gorm.DB, rows Rows, keys []K) ([]K, er
 	if inTransaction(db) {
 		return nil, ErrNested
 	}
+	if db.DryRun {
+		return nil, ErrDryRun
+	}
 	server, err := p.detect(ctx, db)
 	if err != nil {
 		return nil, err
@@ -37,7 +40,7 @@ func Held[K any](ctx context.Context, db *gorm.DB, rows Rows, keys []K) ([]K, er
 			held = keys
 		}
 	case server.Strategy.Lock == dialect.SkipLocked:
-		held, err = once(ctx, db, p, server, leavesOpen(server), func(tx *gorm.DB) ([]K, error) { return passedOver(tx, rows, keys) })
+		held, err = once(ctx, db, p, server, leavesOpen(db, server), func(tx *gorm.DB) ([]K, error) { return passedOver(tx, rows, keys) })
 	}
 	if class := server.Class(err); err != nil && (class == dialect.Denied || class == dialect.ReadOnly) {
 		return nil, nil

@@ -39,6 +39,14 @@ func Await[K any](tx *gorm.DB, rows Rows, keys []K) ([]K, error) {
 }
 
 func hold[K any](tx *gorm.DB, rows Rows, keys []K, choose func(dialect.Strategy) dialect.Lock) ([]K, error) {
+	held, err := tryHold(tx, rows, keys, choose)
+	if err == nil && len(keys) > 0 && tx.DryRun {
+		return nil, ErrDryRun
+	}
+	return held, err
+}
+
+func tryHold[K any](tx *gorm.DB, rows Rows, keys []K, choose func(dialect.Strategy) dialect.Lock) ([]K, error) {
 	if !inTransaction(tx) {
 		return nil, ErrNoTransaction
 	}
@@ -56,7 +64,7 @@ func hold[K any](tx *gorm.DB, rows Rows, keys []K, choose func(dialect.Strategy)
 	if err := transactionOf(tx).mustSeeAll(tx); err != nil {
 		return nil, err
 	}
-	tx = tx.Session(&gorm.Session{NewDB: true})
+	tx = Unprepared(tx)
 	table := &gorm.Statement{DB: tx}
 	if err := table.Parse(rows.Model); err != nil {
 		return nil, fmt.Errorf("hold rows: %w", err)

@@ -85,7 +85,7 @@ func (t *transaction) readsLocked() bool {
 // session is a *gorm.DB of the transaction whose statements know of it: by the context, which a
 // new session keeps, and by the settings, which WithContext keeps.
 func (t *transaction) session(ctx context.Context, db *gorm.DB) *gorm.DB {
-	session := db.Session(&gorm.Session{NewDB: true, Context: context.WithValue(ctx, transactionKey{}, t)})
+	session := Unprepared(db).WithContext(context.WithValue(ctx, transactionKey{}, t))
 	return session.Set(Name, t).Session(&gorm.Session{})
 }
 
@@ -145,13 +145,9 @@ func (t *transaction) undo(tx *gorm.DB, err error) error {
 	return err
 }
 
-// say sends a statement that cannot be prepared.
+// say sends a statement.
 func (t *transaction) say(tx *gorm.DB, statement string) error {
-	tx = t.session(tx.Statement.Context, tx)
-	if prepared, ok := tx.Statement.ConnPool.(*gorm.PreparedStmtTX); ok {
-		tx.Statement.ConnPool = prepared.Tx
-	}
-	return tx.Exec(statement).Error
+	return t.session(tx.Statement.Context, tx).Exec(statement).Error
 }
 
 // end remembers that the server has ended the transaction, and stops the statements of whoever
@@ -223,7 +219,7 @@ func Told(db *gorm.DB, err error) error {
 // mustSeeAll refuses a hold in an application's transaction in which others' commits may not be
 // seen after it. A level does not change in the course of a transaction.
 func (t *transaction) mustSeeAll(tx *gorm.DB) error {
-	if t == nil || t.caller == nil || t.seesAll || t.server.Strategy == dialect.SingleWriter || t.server.LockingReadsAreLatest() {
+	if t == nil || t.caller == nil || t.seesAll || tx.DryRun || t.server.Strategy == dialect.SingleWriter || t.server.LockingReadsAreLatest() {
 		return nil
 	}
 	query := t.server.IsolationQuery()

@@ -3,7 +3,9 @@ package locking
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
+	"runtime"
+	"sync"
+	"weak"
 
 	"gorm.io/gorm"
 
@@ -13,7 +15,7 @@ import (
 // Name is the plugin's name in gorm.DB.Plugins.
 const Name = "usher:locking"
 
-// Plugin is usher's [gorm.Plugin]. Make it with [New].
+// Plugin is usher's [gorm.Plugin]. Make it with [New]. One serves any number of databases.
 type Plugin struct {
 	attempts    int
 	noKeyUpdate bool
@@ -21,7 +23,7 @@ type Plugin struct {
 
 	defaultIsolation bool
 
-	server atomic.Pointer[dialect.Server] // nil until the engine has been found
+	servers sync.Map // of what has been found, a *dialect.Server, by database
 }
 
 // Option changes how the plugin works.
@@ -112,7 +114,7 @@ func Found(db *gorm.DB) *dialect.Server {
 	if err != nil {
 		return nil
 	}
-	return p.server.Load()
+	return p.found(db)
 }
 
 // Is reports whether err, from the database behind db, is of the given class. Until the engine
@@ -135,13 +137,31 @@ func plugin(db *gorm.DB) (*Plugin, error) {
 	return nil, ErrNoPlugin
 }
 
+// found is what is known of the server behind db, or nil. The callbacks are what all sessions of a
+// database share, and no two databases.
+func (p *Plugin) found(db *gorm.DB) *dialect.Server {
+	known, _ := p.servers.Load(weak.Make(db.Callback()))
+	server, _ := known.(*dialect.Server)
+	return server
+}
+
+// keep remembers the first answer for a database, as long as that is in use, and returns it.
+func (p *Plugin) keep(db *gorm.DB, server *dialect.Server) *dialect.Server {
+	database := weak.Make(db.Callback())
+	first, known := p.servers.LoadOrStore(database, server)
+	if !known {
+		runtime.AddCleanup(db.Callback(), func(gone any) { p.servers.Delete(gone) }, any(database))
+	}
+	return first.(*dialect.Server)
+}
+
 // detect asks until there is an answer, and keeps it. Nobody waits for another caller's
 // question, which may itself wait for the connection that this caller has.
 func (p *Plugin) detect(ctx context.Context, db *gorm.DB) (*dialect.Server, error) {
-	if found := p.server.Load(); found != nil {
+	if found := p.found(db); found != nil {
 		return found, nil
 	}
-	server, err := dialect.Detect(ctx, db)
+	server, err := dialect.Detect(ctx, Unprepared(db))
 	if err != nil {
 		return nil, err
 	}
@@ -152,8 +172,7 @@ func (p *Plugin) detect(ctx context.Context, db *gorm.DB) (*dialect.Server, erro
 	if p.strategy != nil {
 		server.Strategy, server.Why = *p.strategy, "the application chose it"
 	}
-	p.server.CompareAndSwap(nil, server)
-	return p.server.Load(), nil
+	return p.keep(db, server), nil
 }
 
 // inTransaction reports whether db is a transaction.

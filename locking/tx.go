@@ -1,6 +1,7 @@
 package locking
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -31,8 +32,11 @@ const (
 // A transaction of the application's is joined when db is what [Join] has made of it: body runs
 // once, and [ErrGone], [ErrSnapshot] and [ErrContention] say what became of it.
 //
+// With GORM's DryRun nothing is executed: body runs once, to show its SQL, and finds nothing.
+//
 // It returns body's own error, [ErrContention], [ErrCommitUnknown], [ErrNested],
-// [ErrNoPlugin], the context's error, or that of the database.
+// [ErrNoPlugin], the context's error, or that of the database. When GORM's
+// DefaultTransactionTimeout has passed, that is [context.DeadlineExceeded].
 func InTx[T any](ctx context.Context, db *gorm.DB, body func(tx *gorm.DB) (T, error)) (T, error) {
 	var none T
 	p, err := plugin(db)
@@ -49,7 +53,10 @@ func InTx[T any](ctx context.Context, db *gorm.DB, body func(tx *gorm.DB) (T, er
 	if err != nil {
 		return none, err
 	}
-	apart := leavesOpen(server)
+	if db.DryRun {
+		return rehearse(ctx, db, server, body)
+	}
+	apart := leavesOpen(db, server)
 	for attempt := 1; ; attempt++ {
 		value, err := once(ctx, db, p, server, apart, body)
 		switch {
@@ -73,6 +80,8 @@ func InTx[T any](ctx context.Context, db *gorm.DB, body func(tx *gorm.DB) (T, er
 // connection on which it leaves nothing open.
 func once[T any](ctx context.Context, db *gorm.DB, p *Plugin, server *dialect.Server, apart bool, body func(tx *gorm.DB) (T, error)) (value T, err error) {
 	var none T
+	ctx, cancel := limited(ctx, db)
+	defer cancel()
 	state := &transaction{server: server}
 	session := state.session(ctx, db)
 	committing, committed := false, false
@@ -81,12 +90,12 @@ func once[T any](ctx context.Context, db *gorm.DB, p *Plugin, server *dialect.Se
 		if err != nil {
 			return none, err
 		}
-		defer func() { giveBack(ctx, conn, committed) }()
+		defer func() { giveBack(ctx, conn, server, committed) }()
 		session.Statement.ConnPool = conn
 	}
 	err = session.Transaction(func(tx *gorm.DB) error {
 		if value, err = body(tx); err == nil {
-			err = state.gone
+			err = cmp.Or(state.gone, ctx.Err())
 		}
 		committing = err == nil
 		return err
@@ -101,6 +110,15 @@ func once[T any](ctx context.Context, db *gorm.DB, p *Plugin, server *dialect.Se
 		err = fmt.Errorf("%w: %w", ErrCommitUnknown, err)
 	}
 	return none, err
+}
+
+// limited is the context of one transaction, as GORM's DefaultTransactionTimeout has it. GORM's own
+// is one that only database/sql knows of, so that nobody else could tell why the transaction ended.
+func limited(ctx context.Context, db *gorm.DB) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok || db.DefaultTransactionTimeout <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, db.DefaultTransactionTimeout)
 }
 
 // again reports whether a transaction that failed with err may succeed when tried anew.

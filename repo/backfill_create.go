@@ -2,7 +2,6 @@ package repo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"gorm.io/gorm"
@@ -29,7 +28,7 @@ func (r *Repo) CreateBackfill(ctx context.Context, q BackfillRequest) (models.Ba
 	}
 	made, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (backfillMade, error) {
 		made, err := r.create(tx, q, intervals)
-		if locking.Is(r.db, err, dialect.Duplicate) || errors.Is(err, gorm.ErrDuplicatedKey) {
+		if locking.Is(r.db, err, dialect.Duplicate) {
 			err = fmt.Errorf("%w: a run of one of the dates was queued meanwhile: %w", locking.ErrChanged, err)
 		}
 		return made, err

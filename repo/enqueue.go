@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,7 +47,7 @@ func (r *Repo) Enqueue(ctx context.Context, runs ...models.DagRun) ([]models.Dag
 		}
 		return stored, r.insert(tx, stored, r.meter(len(stored)))
 	})
-	if locking.Is(r.db, err, dialect.Duplicate) || errors.Is(err, gorm.ErrDuplicatedKey) {
+	if locking.Is(r.db, err, dialect.Duplicate) {
 		err = r.duplicate(ctx, runs, err)
 	}
 	return stored, r.explain("enqueue", err)

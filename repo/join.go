@@ -46,9 +46,12 @@ import (
 // [Repo.Migrate] and [Repo.Audit] need transactions of their own, and return [locking.ErrNested].
 //
 // It returns [locking.ErrNoTransaction] for a *gorm.DB that is no transaction,
-// [locking.ErrNoPlugin], [locking.ErrContention] when another writer did not end in time, or
-// [locking.ErrGone].
+// [locking.ErrNoPlugin], [locking.ErrDryRun], [locking.ErrContention] when another writer did not
+// end in time, or [locking.ErrGone].
 func (r *Repo) WithTx(tx *gorm.DB) (*Repo, error) {
+	if tx.DryRun {
+		return nil, fmt.Errorf("join transaction: %w", locking.ErrDryRun)
+	}
 	joined, err := locking.Join(tx, &models.Dag{})
 	if err != nil {
 		return nil, r.explain("join transaction", err)

@@ -52,7 +52,8 @@ type Option func(*Repo) error
 
 // New makes a repository over db, which must have the plugin: db.Use(locking.New()). It asks
 // the database nothing. It returns [locking.ErrNoPlugin], [locking.ErrNested] when db is a
-// transaction, or [ErrInvalid] for a bad option or a NamingStrategy whose names GORM cannot quote.
+// transaction, [locking.ErrDryRun] when db has GORM's DryRun, since every verb goes by what the
+// database answers, or [ErrInvalid] for a bad option or a NamingStrategy whose names GORM cannot quote.
 func New(db *gorm.DB, options ...Option) (*Repo, error) {
 	if _, ok := db.Plugins[locking.Name]; !ok {
 		return nil, fmt.Errorf("make repository: %w", locking.ErrNoPlugin)
@@ -60,8 +61,11 @@ func New(db *gorm.DB, options ...Option) (*Repo, error) {
 	if _, ok := db.Statement.ConnPool.(gorm.TxCommitter); ok {
 		return nil, fmt.Errorf("make repository: %w", locking.ErrNested)
 	}
+	if db.DryRun {
+		return nil, fmt.Errorf("make repository: %w", locking.ErrDryRun)
+	}
 	r := &Repo{
-		db:            db.Session(&gorm.Session{NewDB: true}),
+		db:            locking.Unprepared(db),
 		logger:        slog.New(slog.DiscardHandler),
 		job:           &atomic.Pointer[int64]{},
 		ring:          &ring{perRun: 1},

@@ -138,13 +138,19 @@ func (d DSN) Existing() DSN {
 	return d
 }
 
+// Dialector is GORM's for the database. It returns [ErrDSN] for parameters that are wrong.
+func (d DSN) Dialector() (gorm.Dialector, error) {
+	dialector, err := d.dialector(d.existing)
+	return dialector, d.Redact(err)
+}
+
 // Open connects, and installs usher's plugin. The caller closes the *sql.DB of the result.
 // No error of it shows a password. It returns [ErrDSN] for parameters that are wrong, and
 // [ErrNoDatabase].
 func (d DSN) Open(options ...locking.Option) (*gorm.DB, error) {
-	dialector, err := d.dialector(d.existing)
+	dialector, err := d.Dialector()
 	if err != nil {
-		return nil, d.Redact(err)
+		return nil, err
 	}
 	db, err := gorm.Open(dialector, &gorm.Config{Logger: logger.Discard})
 	if err == nil {

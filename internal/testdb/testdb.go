@@ -82,6 +82,11 @@ func (d Database) Open(t testing.TB, options ...locking.Option) *gorm.DB {
 func open(t testing.TB, d Database, options ...locking.Option) *gorm.DB {
 	db, err := d.Connect(options...)
 	require.NoError(t, err)
+	return closing(t, db)
+}
+
+// closing closes the pool when the test ends.
+func closing(t testing.TB, db *gorm.DB) *gorm.DB {
 	pool, err := db.DB()
 	require.NoError(t, err)
 	pool.SetMaxOpenConns(20)
@@ -96,16 +101,36 @@ func open(t testing.TB, d Database, options ...locking.Option) *gorm.DB {
 
 // Connect is Open for a process of its own, which has no test to end.
 func (d Database) Connect(options ...locking.Option) (*gorm.DB, error) {
-	if d.Driver == "" {
-		dsn, err := opendb.Parse(d.DSN)
-		if err != nil {
-			return nil, err
-		}
-		return dsn.Open(options...)
+	dialector, err := d.dialector()
+	if err != nil {
+		return nil, err
 	}
-	db, err := gorm.Open(opendb.SQLite(d.Driver, strings.TrimPrefix(d.DSN, "sqlite:")), &gorm.Config{Logger: logger.Discard})
+	db, err := gorm.Open(dialector, &gorm.Config{Logger: logger.Discard})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", d.DSN, err)
 	}
 	return db, db.Use(locking.New(options...))
+}
+
+// Bare is Open without usher's plugin, in GORM's configuration of the application's own.
+func (d Database) Bare(t testing.TB, config *gorm.Config) *gorm.DB {
+	dialector, err := d.dialector()
+	require.NoError(t, err)
+	if config.Logger == nil {
+		config.Logger = logger.Discard
+	}
+	db, err := gorm.Open(dialector, config)
+	require.NoError(t, err)
+	return closing(t, db)
+}
+
+func (d Database) dialector() (gorm.Dialector, error) {
+	if d.Driver != "" {
+		return opendb.SQLite(d.Driver, strings.TrimPrefix(d.DSN, "sqlite:")), nil
+	}
+	dsn, err := opendb.Parse(d.DSN)
+	if err != nil {
+		return nil, err
+	}
+	return dsn.Dialector()
 }
