@@ -20,7 +20,7 @@ const (
 	Other Class = iota
 	// Conflict: a deadlock or a serialisation failure. The transaction is gone; the whole of it may be tried again.
 	Conflict
-	// Busy: a lock was not to be had in time.
+	// Busy: a lock was not to be had in time, or the schema has changed under a prepared statement.
 	Busy
 	// Lost: the connection broke, or the server is going down, refuses, or cannot be reached.
 	Lost
@@ -67,6 +67,17 @@ func sqlState(err error) string {
 	for e := range tree(err) {
 		if coded, ok := e.(interface{ SQLState() string }); ok {
 			return coded.SQLState()
+		}
+	}
+	return ""
+}
+
+// postgresRoutine is the function of the server that an error comes from, which says what its
+// code may leave open, in every language.
+func postgresRoutine(err error) string {
+	for e := range tree(err) {
+		if f := field(reflect.ValueOf(e), "Routine"); f.Kind() == reflect.String {
+			return f.String()
 		}
 	}
 	return ""

@@ -253,6 +253,15 @@ var ofPostgreSQL = map[string]func(*engine){
 		e.must("UPDATE t SET n = 11 WHERE id = 1")
 		e.is(dialect.Conflict, one.Exec("UPDATE t SET n = 12 WHERE id = 1").Error, "40001")
 	},
+	"cached plan": func(e *engine) {
+		e.rows()
+		var rows []map[string]any
+		tx := e.begin()
+		require.NoError(e, tx.Raw("SELECT * FROM t").Scan(&rows).Error)
+		require.NoError(e, tx.Exec("ALTER TABLE t ADD COLUMN more integer").Error)
+		e.is(dialect.Busy, tx.Raw("SELECT * FROM t").Scan(&rows).Error, "0A000")
+		e.is(dialect.Other, e.db.Exec("SELECT count(*) FROM t FOR UPDATE").Error, "0A000") // of the same code
+	},
 	"statement timeout": func(e *engine) {
 		tx := e.begin()
 		require.NoError(e, tx.Exec("SET LOCAL statement_timeout = '1ms'").Error)

@@ -23,8 +23,15 @@ func (postgres) Now() string { return "statement_timestamp()" }
 // TableOptions are none: PostgreSQL compares text byte by byte for equality whatever its collation.
 func (postgres) TableOptions(Version) string { return "" }
 
+// Class knows one of the many things that PostgreSQL does not support: a prepared statement
+// whose result has other columns since a migration. The driver prepares it anew the next time.
 func (postgres) Class(err error) Class {
 	switch state := sqlState(err); state {
+	case "0A000":
+		if postgresRoutine(err) == "RevalidateCachedQuery" { // cached plan must not change result type
+			return Busy
+		}
+		return Other
 	case "40001", "40P01":
 		return Conflict
 	case "55P03":

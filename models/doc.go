@@ -11,7 +11,8 @@ package models
 import "gorm.io/gorm/schema"
 
 // All lists the models in the order in which their tables are created. It is what a
-// migration tool wants; [github.com/usher-go/usher/repo.Repo.Migrate] uses it too.
+// migration tool wants that compares schemas; [github.com/usher-go/usher/repo.Repo.Migrate] uses
+// it too. GORM's AutoMigrate is no such tool: it alters columns that are as they should be.
 func All() []any {
 	return []any{&Dag{}, &DagRun{}, &Backfill{}, &BackfillDagRun{}, &Job{}}
 }

@@ -94,7 +94,7 @@ var driver = regexp.MustCompile(`^(gorm\.io/driver/|github\.com/(go-sql-driver|m
 // layers are the packages that users build on, with those of usher's that each may import.
 var layers = map[string][]string{
 	"dialect": {}, "models": {"dialect"}, "locking": {"dialect"}, "repo": {"locking", "models", "dialect"},
-	"schedule": {"repo"}, "runner": {"repo", "models", "locking"},
+	"schedule": {"repo"}, "runner": {"repo", "models", "locking"}, "migrations": {},
 }
 
 // foreign are the modules that a layer may import besides GORM.
