@@ -1,6 +1,8 @@
 package locking_test
 
 import (
+	"errors"
+
 	"github.com/stretchr/testify/require"
 	"gorm.io/gorm"
 
@@ -44,6 +46,29 @@ var joining = cases{
 		require.Equal(e, 1, tries)
 		require.NoError(e, tx.Commit().Error)
 		require.Zero(e, e.gate(1).N)
+	},
+	// A conflict that GORM's callbacks have not seen ends the transaction once it is told of.
+	"joined, told": func(e *engine) {
+		if !e.RowLocks {
+			return // it is not the writer, or it is and meets no conflict
+		}
+		other, tx := e.begin(e.opened()), e.begin(e.db)
+		in, err := locking.Join(tx, &gate{})
+		require.NoError(e, err)
+		require.NoError(e, locking.Told(in, nil))
+		require.Equal(e, errors.ErrUnsupported, locking.Told(in, errors.ErrUnsupported))
+		require.NoError(e, errors.Join(add(tx, 1, 1), add(other, 2, 1), add(other, 3, 1), add(other, 4, 1)))
+		won := make(chan error, 1)
+		go func() { won <- add(other, 1, 1) }()
+		e.untilWaiting()
+		_, err = tx.Statement.ConnPool.ExecContext(e.ctx, "UPDATE gates SET n = 7 WHERE id = 2")
+		if err == nil { // the other one was rolled back
+			require.Error(e, <-won)
+			return
+		}
+		require.NoError(e, <-won)
+		require.ErrorIs(e, locking.Told(in, err), locking.ErrGone)
+		require.ErrorIs(e, add(tx, 5, 1), locking.ErrGone)
 	},
 	// Where a lock is not to be trusted, a locking read is not either.
 	"joined, without locks": func(e *engine) {
