@@ -1,5 +1,7 @@
 package dialect
 
+import "gorm.io/gorm/schema"
+
 // NoKeyUpdate reports whether the server has FOR NO KEY UPDATE, which lets rows with a foreign
 // key to a locked row be inserted.
 func (s *Server) NoKeyUpdate() bool {
@@ -23,14 +25,15 @@ func (s *Server) OrderBy(state, first, second string) string {
 // a table of 20,000, and without statistics it counts by whichever of two indexes it meets first.
 func (s *Server) ReadsAll() bool { return s.Engine == "PostgreSQL" }
 
-// Among is the condition that a number is one of a list, for which ? stands, without parentheses.
-// PostgreSQL would read all of a table of 20,000 rows to find 200 by their key; when the list
-// comes from a subquery, it does not know how long that is, and goes by the key.
-func (s *Server) Among(column string) string {
-	if s.ReadsAll() {
-		return column + " = ANY ((SELECT ARRAY[?]::bigint[])::bigint[])"
+// Among is the condition that a number, or a text, is one of a list. Its first ? stands for the
+// column, the second for the list without parentheses. PostgreSQL would read all of a table of
+// 20,000 rows to find 200 by their key; when the list comes from a subquery, it does not know how
+// long that is, and goes by the key.
+func (s *Server) Among(kind schema.DataType) string {
+	if name, ok := map[schema.DataType]string{schema.Int: "bigint", schema.String: "text"}[kind]; ok && s.ReadsAll() {
+		return "? = ANY ((SELECT ARRAY[?]::" + name + "[])::" + name + "[])"
 	}
-	return column + " IN (?)"
+	return "? IN (?)"
 }
 
 // ForceIndex is what follows a table in FROM to have it read through an index. MySQL and

@@ -40,7 +40,7 @@ func Held[K any](ctx context.Context, db *gorm.DB, rows Rows, keys []K) ([]K, er
 			held = keys
 		}
 	case server.Strategy.Lock == dialect.SkipLocked:
-		held, err = once(ctx, db, p, server, leavesOpen(db, server), func(tx *gorm.DB) ([]K, error) { return passedOver(tx, rows, keys) })
+		held, err = once(ctx, db, p, server, leavesOpen(db, server), func(tx *gorm.DB) ([]K, error) { return passedOver(tx, server, rows, keys) })
 	}
 	if class := server.Class(err); err != nil && (class == dialect.Denied || class == dialect.ReadOnly) {
 		return nil, nil
@@ -49,7 +49,7 @@ func Held[K any](ctx context.Context, db *gorm.DB, rows Rows, keys []K) ([]K, er
 }
 
 // passedOver are the rows that exist and that a hold has passed over.
-func passedOver[K any](tx *gorm.DB, rows Rows, keys []K) (missed []K, err error) {
+func passedOver[K any](tx *gorm.DB, server *dialect.Server, rows Rows, keys []K) (missed []K, err error) {
 	free, err := Hold(tx, Rows{Model: rows.Model}, keys)
 	if err != nil {
 		return nil, err
@@ -58,10 +58,11 @@ func passedOver[K any](tx *gorm.DB, rows Rows, keys []K) (missed []K, err error)
 	if err := table.Parse(rows.Model); err != nil {
 		return nil, fmt.Errorf("look for held rows: %w", err)
 	}
-	key := clause.Column{Name: table.Schema.PrioritizedPrimaryField.DBName}
-	query := tx.Model(rows.Model).Clauses(among(key, keys))
+	primary := table.Schema.PrioritizedPrimaryField
+	key := clause.Column{Name: primary.DBName}
+	query := tx.Model(rows.Model).Where(among(server, primary, keys))
 	if len(free) > 0 {
-		query = query.Not(among(key, free).Exprs[0])
+		query = query.Not(among(server, primary, free))
 	}
 	return missed, query.Order(clause.OrderByColumn{Column: key}).Pluck(key.Name, &missed).Error
 }

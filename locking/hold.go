@@ -6,6 +6,7 @@ import (
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+	"gorm.io/gorm/schema"
 
 	"github.com/usher-go/usher/dialect"
 )
@@ -75,23 +76,20 @@ func tryHold[K any](tx *gorm.DB, rows Rows, keys []K, choose func(dialect.Strate
 	if server.Strategy == dialect.SingleWriter {
 		return keys, becomeWriter(tx, clause.Table{Name: table.Table})
 	}
-	key := clause.Column{Name: table.Schema.PrioritizedPrimaryField.DBName}
+	primary := table.Schema.PrioritizedPrimaryField
+	key := clause.Column{Name: primary.DBName}
 	held := slices.Clone(keys)
 	if locking, ok := p.clause(server, choose(server.Strategy)); ok {
 		held = nil
-		err = tx.Model(rows.Model).Clauses(locking, among(key, keys)).Order(clause.OrderByColumn{Column: key}).Pluck(key.Name, &held).Error
+		err = tx.Model(rows.Model).Clauses(locking).Where(among(server, primary, keys)).Order(clause.OrderByColumn{Column: key}).Pluck(key.Name, &held).Error
 	}
 	if err == nil && server.Strategy.Fence && rows.Fence != "" && len(held) > 0 {
-		err = tx.Model(rows.Model).Clauses(among(key, held)).UpdateColumn(rows.Fence, gorm.Expr("? + 1", clause.Column{Name: rows.Fence})).Error
+		err = tx.Model(rows.Model).Where(among(server, primary, held)).UpdateColumn(rows.Fence, gorm.Expr("? + 1", clause.Column{Name: rows.Fence})).Error
 	}
 	return held, err
 }
 
 // among is the condition that a column has one of the values.
-func among[K any](column clause.Column, values []K) clause.Where {
-	in := clause.IN{Column: column}
-	for _, v := range values {
-		in.Values = append(in.Values, v)
-	}
-	return clause.Where{Exprs: []clause.Expression{in}}
+func among[K any](server *dialect.Server, column *schema.Field, values []K) clause.Expr {
+	return clause.Expr{SQL: server.Among(column.DataType), Vars: []any{clause.Column{Name: column.DBName}, values}, WithoutParentheses: true}
 }

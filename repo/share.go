@@ -6,6 +6,7 @@ import (
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+	"gorm.io/gorm/schema"
 
 	"github.com/usher-go/usher/locking"
 )
@@ -46,9 +47,9 @@ func pad[T any](values []T) []T {
 
 // withIDs is the condition that a row is one of these, which are to be found by their key.
 func withIDs(tx *gorm.DB, ids []int64) clause.Expr {
-	condition := "id IN (?)"
+	condition := "? IN (?)"
 	if server := locking.Found(tx); server != nil {
-		condition = server.Among("id")
+		condition = server.Among(schema.Int)
 	}
-	return clause.Expr{SQL: condition, Vars: []any{pad(ids)}, WithoutParentheses: true}
+	return clause.Expr{SQL: condition, Vars: []any{clause.Column{Name: "id"}, pad(ids)}, WithoutParentheses: true}
 }

@@ -13,6 +13,8 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
+	"github.com/usher-go/usher/dialect"
+	"github.com/usher-go/usher/locking"
 	"github.com/usher-go/usher/models"
 	"github.com/usher-go/usher/repo"
 )
@@ -206,6 +208,15 @@ var plans = []testCase{
 		w.dags(100, 3, 160)
 		w.checkSmallPass(300)
 	}},
+	{"a hold goes by the keys, however many rows there are", func(w *world) {
+		if !w.d.RowLocks {
+			return // the writer holds all
+		}
+		w.manyGates(10_000)
+		w.checkHold()
+		w.analyze()
+		w.checkHold()
+	}},
 	{"what why costs does not grow with the queue", func(w *world) {
 		const deep = 12_000
 		w.uncounted()
@@ -290,6 +301,47 @@ func (w *world) checkPass() {
 			require.Greater(w, reads, len(runs))
 			require.Less(w, reads, mostRead(len(runs)), "to start %d runs", len(runs))
 		}
+	}
+}
+
+// manyGates are DAGs with a backfill each.
+func (w *world) manyGates(n int) {
+	dags, backfills := make([]models.Dag, n), make([]models.Backfill, n)
+	for i := range n {
+		dags[i].DagID = fmt.Sprintf("d%05d", i)
+		backfills[i] = models.Backfill{ID: int64(i + 1), DagID: dags[i].DagID, FromDate: models.At(past), ToDate: models.At(past), CreatedAt: models.At(past), UpdatedAt: models.At(past)}
+	}
+	require.NoError(w, w.db.CreateInBatches(dags, 1000).Error)
+	require.NoError(w, w.db.CreateInBatches(backfills, 1000).Error)
+}
+
+// checkHold looks at how the gates of a large pass are held, and fenced.
+func (w *world) checkHold() {
+	const many = 250
+	t := &trace{Interface: logger.Discard}
+	db := w.d.Open(w, locking.WithStrategy(dialect.Strategy{Lock: dialect.SkipLocked, Fence: true})).Session(&gorm.Session{Logger: t})
+	var ids []int64
+	var names []string
+	for i := range many {
+		ids, names = append(ids, int64(i*37+1)), append(names, fmt.Sprintf("d%05d", i*37))
+	}
+	held, err := locking.InTx(w.ctx, db, func(tx *gorm.DB) (int, error) {
+		t.statements = nil
+		dags, err := locking.Hold(tx, locking.Rows{Model: &models.Dag{}, Fence: "fence"}, names)
+		if err != nil {
+			return 0, err
+		}
+		backfills, err := locking.Hold(tx, locking.Rows{Model: &models.Backfill{}, Fence: "fence"}, ids)
+		return len(dags) + len(backfills), err
+	})
+	require.NoError(w, err)
+	require.Equal(w, 2*many, held)
+	require.Len(w, t.statements, 4)
+	for _, statement := range t.statements {
+		plan := w.plan(statement)
+		w.Logf("%.60s\n%.2000s", statement, plan)
+		require.NotRegexp(w, `Seq Scan|^(dag|backfill) (ALL|index) `, plan)
+		require.LessOrEqual(w, read(plan), 3*many)
 	}
 }
 
