@@ -5,14 +5,14 @@ SHELL := bash
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
-LIBRARY     := ./repo,./locking,./dialect,./models,./runner,./schedule
+LIBRARY     := ./repo,./locking,./dialect,./models,./runner,./schedule,./transfer
 SIZE        := medium
 CHAOSTIME   ?= 10m
 FUZZTIME    ?= 1m
 FUZZTARGETS  = $(shell grep -ro --include=*_test.go '^func Fuzz[A-Za-z]*' . | sed 's,^\./\(.*\)/[^/]*:func ,\1/,')
 SERVERS     := eval "$$(tests/servers.sh up)"
 
-.PHONY: help demo test test/sqlite test/postgres test/mysql test/mariadb test/soak prove prove/chaos prove/clusters fuzz bench bench/peers lint fmt up down servers
+.PHONY: help demo test test/sqlite test/postgres test/mysql test/mariadb test/soak prove prove/chaos prove/clusters prove/copy fuzz bench bench/peers lint fmt up down servers
 
 help: ## List the targets
 	@grep -hE '^[a-z/]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ prove/chaos: ## Everything that breaks, on each engine for CHAOSTIME (10m), and 
 prove/clusters: ## Galera and Group Replication, 10,000 admissions each with faults, and replicas of PostgreSQL
 	$(SERVERS) && USHER_TEST_PROVE=1 go test -count=1 -timeout 2h -v -run 'Galera|GroupReplication|Replica' ./tests
 
+prove/copy: ## 100,000 runs from each engine to each, by processes that are killed and go on
+	$(SERVERS) && USHER_TEST_PROVE=1 go test -count=1 -timeout 2h -v -run 'Moving' ./tests
+
 bench: ## Measure usher beside the floor and Airflow's algorithm, into docs/benchmarks: SIZE=small, medium or full
 	$(SERVERS) && go run ./tests/bench -size $(SIZE) -out docs/benchmarks
 
@@ -55,7 +58,7 @@ bench/peers: ## Measure usher beside River and DBOS, on PostgreSQL, into docs/be
 
 prove: ## The long form of the proofs: more than two hours on two cores
 	$(SERVERS) && USHER_TEST_PROVE=1 go test -count=1 -timeout 100m -v -run '/(every_order|the_orders|control:_orders|random_operations|concurrent_histories|control:_histories|hostile|what_cannot_be_stored)' ./tests
-	$(MAKE) fuzz prove/chaos prove/clusters
+	$(MAKE) fuzz prove/chaos prove/clusters prove/copy
 
 fuzz: ## Every fuzz target in turn, each for FUZZTIME (1m)
 	for target in $(FUZZTARGETS); do \

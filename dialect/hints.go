@@ -1,6 +1,10 @@
 package dialect
 
-import "gorm.io/gorm/schema"
+import (
+	"database/sql"
+
+	"gorm.io/gorm/schema"
+)
 
 // NoKeyUpdate reports whether the server has FOR NO KEY UPDATE, which lets rows with a foreign
 // key to a locked row be inserted.
@@ -109,4 +113,30 @@ func (s *Server) LockingReadsAreLatest() bool {
 		return s.Strategy.Lock != NoLock
 	}
 	return false
+}
+
+// SnapshotOptions are the options of a transaction that sees all of the database as it was at its
+// first read; none for an engine that is unknown. SQLite's drivers are told that it reads, lest
+// they make it the writer.
+func (s *Server) SnapshotOptions() []*sql.TxOptions {
+	switch s.Dialect.(type) {
+	case postgres:
+		return []*sql.TxOptions{{Isolation: sql.LevelRepeatableRead, ReadOnly: true}}
+	case mysql, mariadb:
+		return []*sql.TxOptions{{Isolation: sql.LevelRepeatableRead}}
+	case sqlite:
+		return []*sql.TxOptions{{ReadOnly: true}}
+	}
+	return nil
+}
+
+// GoBeyond is the statement after which the ids that the engine gives to new rows lie beyond
+// those in a table, with @table for the table and @name for its quoted name. It never takes them
+// back. It is empty for engines that heed the ids of rows as they are inserted.
+func (s *Server) GoBeyond() string {
+	if _, ok := s.Dialect.(postgres); ok {
+		return "SELECT setval(s.name, GREATEST(nextval(s.name), t.largest)) FROM (SELECT pg_get_serial_sequence(@name, 'id')::regclass AS name) s, " +
+			"(SELECT MAX(id) AS largest FROM @table) t WHERE s.name IS NOT NULL AND t.largest > 0"
+	}
+	return ""
 }

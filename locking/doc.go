@@ -3,6 +3,7 @@
 // It is responsible for:
 //   - the plugin ([New]), which finds the engine at first use and keeps what it found;
 //   - transactions that are tried again whole when they lost a conflict ([InTx]);
+//   - transactions that read everything as of one instant ([Snapshot]);
 //   - holding rows for the rest of a transaction ([Hold], [Await]), and the clause
 //     [SkipLocked] for queries of the application's own.
 //

@@ -60,19 +60,19 @@ func onSQLite(driver string) func(testing.TB) testdb.Database {
 }
 
 func TestSQLiteModernc(t *testing.T) {
-	onEngine(t, onSQLite("sqlite"), holding, looking, clauses, transactions, joining, applications, ofSQLite)
+	onEngine(t, onSQLite("sqlite"), holding, looking, clauses, transactions, snapshots, joining, applications, ofSQLite)
 }
 
 func TestPostgreSQL(t *testing.T) {
-	onEngine(t, testdb.PostgreSQL, holding, looking, clauses, transactions, joining, applications, rowHolding, rowTransactions, ofPostgreSQL)
+	onEngine(t, testdb.PostgreSQL, holding, looking, clauses, transactions, snapshots, joining, applications, rowHolding, rowTransactions, ofPostgreSQL)
 }
 
 func TestMySQL(t *testing.T) {
-	onEngine(t, testdb.MySQL, holding, looking, clauses, transactions, joining, applications, rowHolding, rowTransactions)
+	onEngine(t, testdb.MySQL, holding, looking, clauses, transactions, snapshots, joining, applications, rowHolding, rowTransactions)
 }
 
 func TestMariaDB(t *testing.T) {
-	onEngine(t, testdb.MariaDB, holding, looking, clauses, transactions, joining, applications, rowHolding, rowTransactions)
+	onEngine(t, testdb.MariaDB, holding, looking, clauses, transactions, snapshots, joining, applications, rowHolding, rowTransactions)
 }
 
 // opened is another pool on the database, with the plugin's options.

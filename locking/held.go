@@ -40,7 +40,7 @@ func Held[K any](ctx context.Context, db *gorm.DB, rows Rows, keys []K) ([]K, er
 			held = keys
 		}
 	case server.Strategy.Lock == dialect.SkipLocked:
-		held, err = once(ctx, db, p, server, leavesOpen(db, server), func(tx *gorm.DB) ([]K, error) { return passedOver(tx, server, rows, keys) })
+		held, err = once(ctx, db, server, p.txOptions(server), leavesOpen(db, server), func(tx *gorm.DB) ([]K, error) { return passedOver(tx, server, rows, keys) })
 	}
 	if class := server.Class(err); err != nil && (class == dialect.Denied || class == dialect.ReadOnly) {
 		return nil, nil

@@ -7,5 +7,5 @@ import (
 )
 
 func TestSQLiteMattn(t *testing.T) {
-	onEngine(t, onSQLite("sqlite3"), holding, looking, clauses, transactions, joining, applications, ofSQLite)
+	onEngine(t, onSQLite("sqlite3"), holding, looking, clauses, transactions, snapshots, joining, applications, ofSQLite)
 }

@@ -58,7 +58,7 @@ func InTx[T any](ctx context.Context, db *gorm.DB, body func(tx *gorm.DB) (T, er
 	}
 	apart := leavesOpen(db, server)
 	for attempt := 1; ; attempt++ {
-		value, err := once(ctx, db, p, server, apart, body)
+		value, err := once(ctx, db, server, p.txOptions(server), apart, body)
 		switch {
 		case err == nil:
 			return value, nil
@@ -76,9 +76,30 @@ func InTx[T any](ctx context.Context, db *gorm.DB, body func(tx *gorm.DB) (T, er
 	}
 }
 
+// Snapshot runs body in a transaction that sees all of the database as it was at the first read
+// of body, whatever others commit meanwhile, and returns body's value. It waits for nobody, and
+// keeps nobody waiting. It is for reading, and is not tried again.
+//
+// It returns body's own error, [ErrNested], [ErrNoPlugin], the context's error, or that of the database.
+func Snapshot[T any](ctx context.Context, db *gorm.DB, body func(tx *gorm.DB) (T, error)) (T, error) {
+	var none T
+	p, err := plugin(db)
+	if err != nil {
+		return none, err
+	}
+	if inTransaction(db) {
+		return none, ErrNested
+	}
+	server, err := p.detect(ctx, db)
+	if err != nil {
+		return none, err
+	}
+	return once(ctx, db, server, server.SnapshotOptions(), leavesOpen(db, server), body)
+}
+
 // once is one attempt: a new transaction and a fresh call of body. When it is apart, it has a
 // connection on which it leaves nothing open.
-func once[T any](ctx context.Context, db *gorm.DB, p *Plugin, server *dialect.Server, apart bool, body func(tx *gorm.DB) (T, error)) (value T, err error) {
+func once[T any](ctx context.Context, db *gorm.DB, server *dialect.Server, options []*sql.TxOptions, apart bool, body func(tx *gorm.DB) (T, error)) (value T, err error) {
 	var none T
 	ctx, cancel := limited(ctx, db)
 	defer cancel()
@@ -99,7 +120,7 @@ func once[T any](ctx context.Context, db *gorm.DB, p *Plugin, server *dialect.Se
 		}
 		committing = err == nil
 		return err
-	}, p.txOptions(server)...)
+	}, options...)
 	if committed = err == nil; committed {
 		return value, nil
 	}

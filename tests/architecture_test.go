@@ -94,7 +94,7 @@ var driver = regexp.MustCompile(`^(gorm\.io/driver/|github\.com/(go-sql-driver|m
 // layers are the packages that users build on, with those of usher's that each may import.
 var layers = map[string][]string{
 	"dialect": {}, "models": {"dialect"}, "locking": {"dialect"}, "repo": {"locking", "models", "dialect"},
-	"schedule": {"repo"}, "runner": {"repo", "models", "locking"}, "migrations": {},
+	"schedule": {"repo"}, "runner": {"repo", "models", "locking"}, "migrations": {}, "transfer": {"models", "locking"},
 }
 
 // foreign are the modules that a layer may import besides GORM.
@@ -346,6 +346,7 @@ var rules = []rule{
 			"repo/e.go":              `package repo; import "github.com/netresearch/go-cron"`,
 			"schedule/a.go":          `package schedule; import "github.com/usher-go/usher/locking"`,
 			"schedule/b.go":          `package schedule; import "github.com/stretchr/testify/require"`,
+			"transfer/a.go":          `package transfer; import "github.com/usher-go/usher/repo"`,
 			"internal/other/a.go":    `package other; import _ "modernc.org/sqlite"`,
 			"cmd/usher/a.go":         `package main; import "github.com/usher-go/usher/internal/testdb"`,
 			"internal/exercise/a.go": `package exercise; import "gorm.io/driver/mysql"`,

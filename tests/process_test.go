@@ -36,6 +36,7 @@ type work struct {
 	Runner           bool          // go on until interrupted
 	DeadAfter        time.Duration // the silence after which a runner is taken for dead; 0: none is
 	Parent           time.Time     // the time of a parent whose clock this program's must be ahead of
+	Copying          *copying      // copy, and do nothing else
 	program          string        // empty: this one
 }
 
@@ -59,6 +60,9 @@ func do(text string) error {
 	var job work
 	if err := json.Unmarshal([]byte(text), &job); err != nil {
 		return err
+	}
+	if job.Copying != nil {
+		return job.Copying.run(ctx)
 	}
 	db, err := job.open()
 	for err != nil && job.DeadAfter > 0 && ctx.Err() == nil { // its supervisor starts it again

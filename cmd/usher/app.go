@@ -73,7 +73,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().StringVar(&a.dsn, "dsn", cmp.Or(os.Getenv("USHER_DSN"), defaultDSN), "the database (default $USHER_DSN, else "+defaultDSN+")")
 	root.PersistentFlags().Lookup("dsn").DefValue = "" // the help would show the password in $USHER_DSN
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print one JSON object a line, keys named as the columns")
-	root.AddCommand(a.migrate(), a.dag(), a.runs(), a.backfill(), a.job(), a.admit(), a.status(), a.why(), a.audit(), a.doctor(), a.demo(), a.demoScheduler())
+	root.AddCommand(a.migrate(), a.dag(), a.runs(), a.backfill(), a.job(), a.admit(), a.status(), a.why(), a.audit(), a.doctor(), a.copy(), a.demo(), a.demoScheduler())
 	return root
 }
 

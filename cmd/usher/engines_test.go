@@ -59,6 +59,8 @@ func conform(t *testing.T, database func(*testing.T) testdb.Database) {
 		"why":                    why,
 		"audit":                  audit,
 		"jobs":                   jobs,
+		"copies":                 copies,
+		"refusals of copies":     copyRefusals,
 	} {
 		t.Run(name, func(t *testing.T) { check(t, database(t)) })
 	}

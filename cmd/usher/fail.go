@@ -13,6 +13,7 @@ import (
 	"github.com/usher-go/usher/internal/opendb"
 	"github.com/usher-go/usher/locking"
 	"github.com/usher-go/usher/repo"
+	"github.com/usher-go/usher/transfer"
 )
 
 // Exit statuses, as the root's help has them.
@@ -52,6 +53,10 @@ func outcomes() []outcome {
 		{repo.ErrAttempt, refused, "look at it anew with `usher run list`"},
 		{repo.ErrState, refused, "`usher run clear` queues it again"},
 		{repo.ErrFull, refused, "see `usher status`"},
+		{transfer.ErrAlive, refused, "stop them, or copy most of it meanwhile with --ahead"},
+		{transfer.ErrForeign, refused, "nothing of it was changed: name an empty database, or empty this one first"},
+		{transfer.ErrUnfinished, refused, "finish it from the database that it is a copy of, or begin with that one"},
+		{transfer.ErrDiffers, failed, "stop what still changes the source, and run the copy again, which goes on from here"},
 		{repo.ErrNoTables, failed, ""},
 		{opendb.ErrNoDatabase, failed, ""},
 		{locking.ErrContention, failed, "nothing was changed: try again"},

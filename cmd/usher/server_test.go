@@ -25,6 +25,8 @@ func onServer(t *testing.T, database func(*testing.T) testdb.Database, sql roles
 		"database does not exist": noDatabase,
 		"user without rights":     func(t *testing.T, d testdb.Database) { userWithoutRights(t, d, sql) },
 		"Grants":                  func(t *testing.T, d testdb.Database) { leastPrivilege(t, d, sql) },
+		"copy is killed":          copyKilled,
+		"Grants to copy":          func(t *testing.T, d testdb.Database) { leastToCopy(t, d, sql) },
 		"user who may only read":  func(t *testing.T, d testdb.Database) { userWhoReads(t, d, sql) },
 	} {
 		t.Run(name, func(t *testing.T) { check(t, database(t)) })
