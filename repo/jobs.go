@@ -123,7 +123,7 @@ func (r *Repo) Mine(ctx context.Context) ([]models.DagRun, error) {
 		return nil, fmt.Errorf("list own runs: %w", err)
 	}
 	runs, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (runs []models.DagRun, err error) { // no replica, which may lag behind
-		return runs, tx.Raw(r.sql("SELECT r.* FROM {dag_run} r{by index} WHERE r.state = 'running' AND r.scheduled_by_job_id = ? ORDER BY r.id"), id).Scan(&runs).Error
+		return runs, tx.Raw(r.sql("SELECT {r.*} FROM {dag_run} r{by index} WHERE r.state = 'running' AND r.scheduled_by_job_id = ? ORDER BY r.id"), id).Scan(&runs).Error
 	})
 	return runs, r.explain("list own runs", err)
 }

@@ -57,7 +57,7 @@ func (r *Repo) WithTx(tx *gorm.DB) (*Repo, error) {
 		return nil, r.explain("join transaction", err)
 	}
 	in := *r
-	in.db = joined
+	in.db = joined.Session(&gorm.Session{QueryFields: true})
 	return &in, nil
 }
 

@@ -65,7 +65,7 @@ func New(db *gorm.DB, options ...Option) (*Repo, error) {
 		return nil, fmt.Errorf("make repository: %w", locking.ErrDryRun)
 	}
 	r := &Repo{
-		db:            locking.Unprepared(db),
+		db:            locking.Unprepared(db).Session(&gorm.Session{QueryFields: true}), // no *: a later version may add a column
 		logger:        slog.New(slog.DiscardHandler),
 		job:           &atomic.Pointer[int64]{},
 		ring:          &ring{perRun: 1},
@@ -99,6 +99,9 @@ func (r *Repo) nameTables() error {
 			return fmt.Errorf("%w name of a table, %q: GORM cannot quote ? and `, so choose another NamingStrategy", ErrInvalid, table.Schema.Table)
 		}
 		r.names = append(r.names, name, table.Quote(clause.Table{Name: table.Schema.Table}))
+		if alias := map[string]string{"{dag_run}": "r", "{backfill}": "g", "{job}": "j"}[name]; alias != "" {
+			r.names = append(r.names, "{"+alias+".*}", alias+"."+strings.Join(table.Schema.DBNames, ", "+alias+"."))
+		}
 		if name == "{dag_run}" {
 			r.queued = columnsOf(table.Schema)
 		}

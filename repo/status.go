@@ -49,7 +49,7 @@ func (r *Repo) Jobs(ctx context.Context, all bool) ([]JobStatus, error) {
 		where = " AND (j.state = 'running' OR n.running > 0)"
 	}
 	var jobs []JobStatus
-	err := r.db.WithContext(ctx).Raw(r.sql("SELECT j.*, COALESCE(n.running, 0) AS running FROM {job} j LEFT JOIN "+
+	err := r.db.WithContext(ctx).Raw(r.sql("SELECT {j.*}, COALESCE(n.running, 0) AS running FROM {job} j LEFT JOIN "+
 		"(SELECT r.scheduled_by_job_id AS job_id, COUNT(*) AS running FROM {dag_run} r{by index} WHERE r.state = 'running' GROUP BY r.scheduled_by_job_id) n "+
 		"ON n.job_id = j.id WHERE j.job_type = ?"+where+" ORDER BY j.id"), models.UsherScheduler).Scan(&jobs).Error
 	return jobs, r.explain("list jobs", err)

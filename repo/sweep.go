@@ -59,7 +59,7 @@ func (r *Repo) complete(tx *gorm.DB, ids []int64) ([]models.Backfill, error) {
 		ids = append(ids, g.BackfillID)
 	}
 	var over []models.Backfill
-	err = tx.Raw(r.sql(`SELECT g.* FROM {backfill} g WHERE g.id IN ? AND g.completed_at IS NULL
+	err = tx.Raw(r.sql(`SELECT {g.*} FROM {backfill} g WHERE g.id IN ? AND g.completed_at IS NULL
 		AND (SELECT 1 FROM {dag_run} r{by index} WHERE r.state = 'queued' AND r.backfill_id = g.id AND r.dag_id = g.dag_id LIMIT 1) IS NULL
 		AND (SELECT 1 FROM {dag_run} r{by index} WHERE r.state = 'running' AND r.backfill_id = g.id AND r.dag_id = g.dag_id LIMIT 1) IS NULL
 		AND (g.created_at < ? OR (SELECT 1 FROM {backfill_dag_run} o WHERE o.backfill_id = g.id LIMIT 1) IS NOT NULL)

@@ -100,7 +100,7 @@ func (r *Repo) facts(ctx context.Context, k kind, run models.DagRun) (f facts, e
 		k.limit + " AS gate_limit, " + k.running() + " AS gate_running, " + present(k.bars) + " AS gate_bars FROM " + k.from + " JOIN {dag_run} r ON " + k.runs,
 		present(k.needs) + " AS gate_needs FROM {dag_run} r",
 	} {
-		found := r.db.WithContext(ctx).Raw(r.sql("SELECT r.*, "+clock+" AS read_at, "+rest+" WHERE r.id = ?"), run.ID).Scan(&f)
+		found := r.db.WithContext(ctx).Raw(r.sql("SELECT {r.*}, "+clock+" AS read_at, "+rest+" WHERE r.id = ?"), run.ID).Scan(&f)
 		if found.Error != nil || found.RowsAffected > 0 {
 			f.ReadAt = r.clockOr(f.ReadAt)
 			return f, found.Error

@@ -2,6 +2,8 @@ package tests
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -15,20 +17,24 @@ import (
 	"github.com/usher-go/usher/repo"
 )
 
-// trace is a GORM logger that keeps the statements.
+// trace is a GORM logger that keeps the statements, and what they failed with.
 type trace struct {
 	logger.Interface
 	mu         sync.Mutex
 	statements []string
+	failures   []error
 }
 
 func (t *trace) LogMode(logger.LogLevel) logger.Interface { return t }
 
-func (t *trace) Trace(_ context.Context, _ time.Time, statement func() (string, int64), _ error) {
+func (t *trace) Trace(_ context.Context, _ time.Time, statement func() (string, int64), err error) {
 	sql, _ := statement()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.statements = append(t.statements, sql)
+	if err != nil && !errors.Is(err, gorm.ErrRecordNotFound) {
+		t.failures = append(t.failures, fmt.Errorf("%w: %s", err, sql))
+	}
 }
 
 // traced is a scheduler whose statements are kept.
