@@ -6,6 +6,7 @@ SHELL := bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
 LIBRARY     := ./repo,./locking,./dialect,./models,./runner,./schedule,./transfer
+MODULES     := tests/glebarez tests/migrating
 SIZE        := medium
 CHAOSTIME   ?= 10m
 FUZZTIME    ?= 1m
@@ -23,11 +24,12 @@ demo: ## Race several schedulers for one backfill, on SQLite
 # modernc's SQLite is Go itself, which -race makes several times slower; it watches usher's code as well with mattn's.
 test: ## Every test on all four engines; installs and starts what is missing
 	$(SERVERS) && go test -race -count=1 -timeout 25m -skip Modernc -coverpkg=$(LIBRARY) -coverprofile=coverage.out ./... && \
-		go test -count=1 -timeout 15m -run Modernc ./... && cd tests/glebarez && go test -count=1 ./...
+		go test -count=1 -timeout 15m -run Modernc ./... && \
+		for module in $(MODULES); do (cd $$module && go test -count=1 ./...); done
 
 test/sqlite: ## What needs no server: nothing but Go
 	go test -count=1 -timeout 15m -skip 'PostgreSQL|MySQL|MariaDB' ./...
-	cd tests/glebarez && go test -count=1 ./...
+	for module in $(MODULES); do (cd $$module && go test -count=1 -skip 'PostgreSQL|MySQL|MariaDB' ./...); done
 
 test/postgres: ## The conformance suite on PostgreSQL
 	$(SERVERS) && go test -race -count=1 -timeout 15m -run PostgreSQL ./...
@@ -69,7 +71,7 @@ fuzz: ## Every fuzz target in turn, each for FUZZTIME (1m)
 lint: ## go vet, staticcheck, gofumpt, and the shape of the code
 	go vet ./...
 	go vet -tags prove ./tests
-	cd tests/glebarez && go vet ./...
+	for module in $(MODULES); do (cd $$module && go vet ./...); done
 	go run $(STATICCHECK) ./...
 	@unformatted=$$(go run $(GOFUMPT) -l .); [ -z "$$unformatted" ] || { echo "not gofumpt-clean:"; echo "$$unformatted"; exit 1; }
 	go test -count=1 -run Architecture ./tests
