@@ -85,21 +85,25 @@ func (c contest) inProcesses(w *world, tally *exercise.Tally) {
 
 // compete runs the schedulers as goroutines, each with a repository of its own.
 func compete(w *world, tally *exercise.Tally, how func(*repo.Repo) admit, db *gorm.DB) {
+	require.NoError(w, race(w.ctx, tally, how, workTime, db))
+}
+
+func race(ctx context.Context, tally *exercise.Tally, how func(*repo.Repo) admit, work time.Duration, dbs ...*gorm.DB) error {
 	failures := make([]error, schedulers)
 	var all sync.WaitGroup
 	for i := range schedulers {
 		all.Go(func() {
-			r, err := repo.New(db)
+			r, err := repo.New(dbs[i%len(dbs)])
 			if err != nil {
 				failures[i] = err
 				return
 			}
-			s := exercise.Scheduler{Repo: r, Counter: tally, Admit: how(r), Work: workTime, Final: models.Success}
-			failures[i] = s.Run(w.ctx)
+			s := exercise.Scheduler{Repo: r, Counter: tally, Admit: how(r), Work: work, Final: models.Success}
+			failures[i] = s.Run(ctx)
 		})
 	}
 	all.Wait()
-	require.NoError(w, errors.Join(failures...))
+	return errors.Join(failures...)
 }
 
 func (c contest) check(w *world, tally *exercise.Tally, limits map[repo.Gate]int) {
@@ -115,6 +119,7 @@ func (c contest) check(w *world, tally *exercise.Tally, limits map[repo.Gate]int
 	for _, run := range runs {
 		g := repo.GateOf(run)
 		require.Equal(w, models.Success, run.State, run.RunID)
+		require.False(w, run.StartDate.IsZero(), run.RunID)
 		require.False(w, run.StartDate.Before(last[g].StartDate.Time), "%s started before %s", run.RunID, last[g].RunID)
 		last[g] = run
 		counted[g]++

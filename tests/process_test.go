@@ -133,8 +133,14 @@ func (w *world) spawnOn(d testdb.Database, job work, counter exercise.Counter) *
 	require.NoError(w, err)
 	program, err := os.Executable()
 	require.NoError(w, err)
-	p := &process{cmd: exec.CommandContext(w.ctx, cmp.Or(job.program, program)), served: make(chan error, 1)}
-	p.cmd.Env = append(os.Environ(), workVariable+"="+string(text))
+	cmd := exec.CommandContext(w.ctx, cmp.Or(job.program, program))
+	cmd.Env = append(os.Environ(), workVariable+"="+string(text))
+	return w.launch(cmd, counter)
+}
+
+// launch starts a process that tells the counter.
+func (w *world) launch(cmd *exec.Cmd, counter exercise.Counter) *process {
+	p := &process{cmd: cmd, served: make(chan error, 1)}
 	p.cmd.Stderr = &p.errors
 	out, err := p.cmd.StdoutPipe()
 	require.NoError(w, err)

@@ -5,13 +5,13 @@
 #   tests/servers.sh down           stop the local ones and delete their data
 #
 # A DSN that is set already is kept: USHER_TEST_POSTGRES, USHER_TEST_MYSQL, USHER_TEST_MARIADB (a user who may
-# create databases). Otherwise Docker Compose when an engine answers, otherwise servers installed from Debian's
+# create databases), and USHER_TEST_PGBOUNCER, which leads to the first in transaction mode. Otherwise Docker Compose when an engine answers, otherwise servers installed from Debian's
 # packages: on 127.0.0.1 only, on ports of their own, with data in a folder of their own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 home=${USHER_TEST_HOME:-/var/tmp/usher-servers}
-postgres_port=54329 mysql_port=33069 mariadb_port=33079
+postgres_port=54329 mysql_port=33069 mariadb_port=33079 pgbouncer_port=64329
 password=usher-test
 
 say() { echo "servers: $*" >&2; }
@@ -100,6 +100,37 @@ mysql_local() {
 		-e "CREATE USER usher@'%' IDENTIFIED BY '$password'; GRANT ALL ON *.* TO usher@'%' WITH GRANT OPTION;"
 }
 
+# PgBouncer takes the user and the place of the server from USHER_TEST_POSTGRES.
+pgbouncer_local() {
+	need pgbouncer pgbouncer
+	local folder=$home/pgbouncer server=${USHER_TEST_POSTGRES#*://} user place
+	user=${server%%@*} place=${server#*@} place=${place%%/*}
+	root install -d -m 700 -o postgres "$folder"
+	root sh -c "cat >'$folder/users'" <<<"\"${user%%:*}\" \"${user#*:}\""
+	root sh -c "cat >'$folder/pgbouncer.ini'" <<-INI
+		[databases]
+		* = host=${place%%:*} port=${place#*:}
+		[pgbouncer]
+		listen_addr = 127.0.0.1
+		listen_port = $pgbouncer_port
+		unix_socket_dir =
+		auth_type = scram-sha-256
+		auth_file = $folder/users
+		pool_mode = transaction
+		default_pool_size = 4
+		max_client_conn = 300
+		server_idle_timeout = 10
+		logfile = $folder/log
+		pidfile = $folder/pid
+	INI
+	root chown postgres "$folder/users" "$folder/pgbouncer.ini"
+	as postgres pgbouncer -q -d "$folder/pgbouncer.ini"
+	within 20 answers "$pgbouncer_port" || die "PgBouncer did not start: $folder/log"
+}
+
+# through_pgbouncer is USHER_TEST_POSTGRES by way of PgBouncer.
+through_pgbouncer() { sed -E "s,@[^/]*,@127.0.0.1:$pgbouncer_port," <<<"$USHER_TEST_POSTGRES"; }
+
 # local_server NAME PORT: start it unless it answers already.
 local_server() {
 	answers "$2" && return
@@ -120,7 +151,10 @@ up() {
 		[ -n "${USHER_TEST_MYSQL:-}" ] || local_server mysql "$mysql_port"
 		[ -n "${USHER_TEST_MARIADB:-}" ] || local_server mariadb "$mariadb_port"
 	fi
-	printf 'export USHER_TEST_POSTGRES=%q\n' "${USHER_TEST_POSTGRES:-postgres://usher:$password@127.0.0.1:$postgres_port/postgres}"
+	: "${USHER_TEST_POSTGRES:=postgres://usher:$password@127.0.0.1:$postgres_port/postgres}"
+	[ -n "${USHER_TEST_PGBOUNCER:-}" ] || local_server pgbouncer "$pgbouncer_port"
+	printf 'export USHER_TEST_POSTGRES=%q\n' "$USHER_TEST_POSTGRES"
+	printf 'export USHER_TEST_PGBOUNCER=%q\n' "${USHER_TEST_PGBOUNCER:-$(through_pgbouncer)}"
 	printf 'export USHER_TEST_MYSQL=%q\n' "${USHER_TEST_MYSQL:-mysql://usher:$password@127.0.0.1:$mysql_port/mysql}"
 	printf 'export USHER_TEST_MARIADB=%q\n' "${USHER_TEST_MARIADB:-mysql://usher:$password@127.0.0.1:$mariadb_port/mysql}"
 }
@@ -135,10 +169,11 @@ stop() {
 }
 
 down() {
+	stop "$home/pgbouncer/pid"
 	stop "$home/postgres/postmaster.pid"
 	stop "$home/mariadb/mysqld.pid"
 	stop "$home/mysql/data/mysqld.pid"
-	root rm -rf "$home/postgres" "$home/postgres.pw" "$home/mariadb" "$home/mysql/data"
+	root rm -rf "$home/pgbouncer" "$home/postgres" "$home/postgres.pw" "$home/mariadb" "$home/mysql/data"
 	say "stopped; MySQL's programs are kept in $home/mysql"
 }
 

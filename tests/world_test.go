@@ -29,8 +29,8 @@ type testCase struct {
 // conform runs the whole suite, and what else there is for the engine, on the databases that
 // open makes.
 func conform(t *testing.T, open func(testing.TB) testdb.Database, more ...[]testCase) {
-	open(t) // a server that is missing fails here, once
-	for _, cases := range append(more, admission, backfillGate, backfillLife, backfillCreation, backfillResumption, backfillContests, stateChanges, enqueueing, migration, versioned, upgrades, walking, contests, heldGates, between, interleavings, modelled, hostile, statements, explaining, auditing, clearing, jobs, deaths, runners, moving, joined, joinedLevels, joinedGone) {
+	engine := open(t).Engine // a server that is missing fails here, once
+	for _, cases := range append(more, applications(engine), admission, backfillGate, backfillLife, backfillCreation, backfillResumption, backfillContests, stateChanges, enqueueing, migration, versioned, upgrades, walking, contests, heldGates, between, interleavings, modelled, hostile, statements, explaining, auditing, clearing, jobs, deaths, runners, moving, joined, joinedLevels, joinedGone) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) { c.test(newWorld(t, open(t))) })
 		}

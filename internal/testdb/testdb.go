@@ -48,6 +48,18 @@ func MySQL(t testing.TB) Database { return onServer(t, "MySQL", "USHER_TEST_MYSQ
 // MariaDB makes a database on the server of USHER_TEST_MARIADB.
 func MariaDB(t testing.TB) Database { return onServer(t, "MariaDB", "USHER_TEST_MARIADB") }
 
+// PgBouncer is a database of PostgreSQL by way of USHER_TEST_PGBOUNCER.
+func (d Database) PgBouncer(t testing.TB) Database {
+	u, err := url.Parse(os.Getenv("USHER_TEST_PGBOUNCER"))
+	require.NoError(t, err)
+	require.NotEmpty(t, u.Host, "set USHER_TEST_PGBOUNCER to a DSN by way of PgBouncer, or run make test")
+	own, err := url.Parse(d.DSN)
+	require.NoError(t, err)
+	u.Path = own.Path
+	d.DSN = u.String()
+	return d
+}
+
 func onServer(t testing.TB, engine, variable string) Database {
 	dsn := os.Getenv(variable)
 	if dsn == "" {
@@ -116,6 +128,11 @@ func (d Database) Connect(options ...locking.Option) (*gorm.DB, error) {
 func (d Database) Bare(t testing.TB, config *gorm.Config) *gorm.DB {
 	dialector, err := d.dialector()
 	require.NoError(t, err)
+	return Through(t, dialector, config)
+}
+
+// Through is Bare by a dialector of the application's own.
+func Through(t testing.TB, dialector gorm.Dialector, config *gorm.Config) *gorm.DB {
 	if config.Logger == nil {
 		config.Logger = logger.Discard
 	}

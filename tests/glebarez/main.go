@@ -21,21 +21,31 @@ import (
 )
 
 func main() {
-	dsn := flag.String("dsn", "", "the driver's own")
-	prepare := flag.Bool("prepare", false, "PrepareStmt")
+	file := flag.String("file", "", "the database")
+	journal := flag.String("journal", "WAL", "SQLite's journal_mode")
+	pool := flag.Int("pool", 20, "the connections")
+	var config gorm.Config
+	flag.BoolVar(&config.PrepareStmt, "prepare", false, "PrepareStmt")
+	flag.BoolVar(&config.TranslateError, "translate", false, "TranslateError")
 	flag.Parse()
-	if err := run(*dsn, *prepare); err != nil {
+	dsn := "file:" + *file + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(" + *journal + ")"
+	if err := run(dsn, *pool, &config); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
 // run is a scheduler that tells the test what it starts and ends.
-func run(dsn string, prepare bool) error {
-	db, err := open(dsn, &gorm.Config{PrepareStmt: prepare})
+func run(dsn string, connections int, config *gorm.Config) error {
+	db, err := open(dsn, config)
 	if err != nil {
 		return err
 	}
+	pool, err := db.DB()
+	if err != nil {
+		return err
+	}
+	pool.SetMaxOpenConns(connections)
 	r, err := repo.New(db)
 	if err != nil {
 		return err
