@@ -2,6 +2,7 @@ package migrating
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -61,31 +62,38 @@ func (s *site) atlas(db *gorm.DB) migrate.Driver {
 	return driver
 }
 
-func withAtlas(s *site, version int64) error {
+// atlasFolder is the folder of the files as `atlas migrate hash` leaves it.
+func (s *site) atlasFolder() migrate.Dir {
 	folder := s.TempDir()
 	require.NoError(s, os.CopyFS(folder, s.files()))
 	dir, err := sqltool.NewGolangMigrateDir(folder)
 	require.NoError(s, err)
-	sum, err := dir.Checksum() // as `atlas migrate hash` does
+	sum, err := dir.Checksum()
 	require.NoError(s, err)
 	require.NoError(s, migrate.WriteSumFile(dir, sum))
-	executor, err := migrate.NewExecutor(s.atlas(s.db), dir, s.record)
-	if err != nil {
-		return err
-	}
-	files, err := dir.Files()
+	return dir
+}
+
+func withAtlas(s *site, version int64) error {
+	executor, err := migrate.NewExecutor(s.atlas(s.db), s.atlasFolder(), s.record)
 	require.NoError(s, err)
-	last := files[len(files)-1].Version()
 	if version > 0 {
-		last = fmt.Sprintf("%04d", version)
+		return executor.ExecuteTo(s.Context(), fmt.Sprintf("%04d", version))
 	}
-	if s.record[last] != nil {
-		pending, err := executor.Pending(s.Context())
-		require.Empty(s, pending)
-		require.ErrorIs(s, err, migrate.ErrNoPendingFiles)
+	if err = executor.ExecuteN(s.Context(), 0); errors.Is(err, migrate.ErrNoPendingFiles) {
 		return nil
 	}
-	return executor.ExecuteTo(s.Context(), last)
+	return err
+}
+
+func adoptByAtlas(s *site, all []int64) error {
+	last := fmt.Sprintf("%04d", all[len(all)-1])
+	executor, err := migrate.NewExecutor(s.atlas(s.db), s.atlasFolder(), s.record, migrate.WithBaselineVersion(last))
+	require.NoError(s, err)
+	if err = executor.ExecuteN(s.Context(), 0); errors.Is(err, migrate.ErrNoPendingFiles) {
+		return nil
+	}
+	return err
 }
 
 // tables are usher's, as Atlas sees them.

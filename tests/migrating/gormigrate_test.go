@@ -3,10 +3,10 @@ package migrating
 import (
 	"cmp"
 	"io/fs"
-	"strconv"
 	"strings"
 
 	"github.com/go-gormigrate/gormigrate/v2"
+	"github.com/stretchr/testify/require"
 	"gorm.io/gorm"
 )
 
@@ -32,19 +32,23 @@ func listOf(files fs.FS) (list []*gormigrate.Migration, err error) {
 	return list, err
 }
 
-func withGormigrate(s *site, version int64) error {
+func (s *site) gormigrate() (*gormigrate.Gormigrate, []*gormigrate.Migration) {
 	list, err := listOf(s.files())
-	if err != nil {
-		return err
-	}
-	m := gormigrate.New(s.db, gormigrate.DefaultOptions, list)
+	require.NoError(s, err)
+	return gormigrate.New(s.db, gormigrate.DefaultOptions, list), list
+}
+
+func withGormigrate(s *site, version int64) error {
+	m, list := s.gormigrate()
 	if version == 0 {
 		return m.Migrate()
 	}
-	for _, migration := range list {
-		if n, _ := strconv.ParseInt(migration.ID[len("usher_"):len("usher_0000")], 10, 64); n == version {
-			return m.MigrateTo(migration.ID)
-		}
-	}
-	return fs.ErrNotExist
+	return m.MigrateTo(list[version-1].ID)
+}
+
+// adoptByGormigrate: the list's first use, on a database that Migrate has made or is to make.
+func adoptByGormigrate(s *site, _ []int64) error {
+	m, _ := s.gormigrate()
+	m.InitSchema(func(*gorm.DB) error { return s.migrate() })
+	return m.Migrate()
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -37,9 +38,16 @@ func (s *site) files() fs.FS {
 	return files
 }
 
-// A tool brings a database to a version, or to the last one when it is 0.
-var tools = map[string]func(s *site, version int64) error{
-	"goose": withGoose, "golang-migrate": withMigrate, "gormigrate": withGormigrate, "Atlas": withAtlas,
+// A tool brings a database to a version, or to the last one when it is 0; and it is told that a
+// database is at the last one already.
+type tool struct {
+	bring func(s *site, version int64) error
+	adopt func(s *site, versions []int64) error
+}
+
+var tools = map[string]tool{
+	"goose": {withGoose, adoptByGoose}, "golang-migrate": {withMigrate, adoptByMigrate},
+	"gormigrate": {withGormigrate, adoptByGormigrate}, "Atlas": {withAtlas, adoptByAtlas},
 }
 
 func TestSQLiteMattn(t *testing.T) {
@@ -61,22 +69,25 @@ func TestMariaDB(t *testing.T) { migrateBy(t, "mariadb", testdb.MariaDB) }
 func migrateBy(t *testing.T, folder string, open func(testing.TB) testdb.Database) {
 	migrated := open(t)
 	same := sameAs(t, &site{t, migrated, folder, migrated.Open(t), nil})
+	empty := func(t *testing.T) *site {
+		d := open(t)
+		if folder == "mysql" || folder == "mariadb" {
+			d.DSN += "?multiStatements=true" // for golang-migrate
+		}
+		return &site{t, d, folder, d.Open(t), record{}}
+	}
 	for name, tool := range tools {
 		t.Run(name, func(t *testing.T) {
-			d := open(t)
-			if folder == "mysql" || folder == "mariadb" {
-				d.DSN += "?multiStatements=true" // for golang-migrate
-			}
-			s := &site{t, d, folder, d.Open(t), record{}}
+			s := empty(t)
 			r, err := repo.New(s.db)
 			require.NoError(t, err)
-			require.NoError(t, tool(s, 1))
+			require.NoError(t, tool.bring(s, 1))
 			require.NoError(t, s.db.Exec("INSERT INTO dag (dag_id, is_paused, is_stale) VALUES ('old', ?, ?)", false, false).Error)
 			things, err := r.Missing(t.Context())
 			require.NoError(t, err)
 			require.NotEmpty(t, things, "what came later")
 			for range 2 {
-				require.NoError(t, tool(s, 0))
+				require.NoError(t, tool.bring(s, 0))
 				things, err = r.Missing(t.Context())
 				require.NoError(t, err)
 				require.Empty(t, things)
@@ -86,7 +97,34 @@ func migrateBy(t *testing.T, folder string, open func(testing.TB) testdb.Databas
 			require.NoError(t, err)
 			s.race()
 		})
+		t.Run(name+" takes over what Migrate has made", func(t *testing.T) {
+			s := empty(t)
+			require.NoError(t, s.migrate())
+			require.NoError(t, tool.adopt(s, s.versions()))
+			require.NoError(t, tool.bring(s, 0))
+			same(s)
+		})
 	}
+}
+
+// migrate is Migrate.
+func (s *site) migrate() error {
+	r, err := repo.New(s.db)
+	require.NoError(s, err)
+	return r.Migrate(s.Context())
+}
+
+// versions are those of the files.
+func (s *site) versions() (all []int64) {
+	names, err := fs.Glob(s.files(), "*.up.sql")
+	require.NoError(s, err)
+	for _, name := range names {
+		n, err := strconv.ParseInt(name[:4], 10, 64)
+		require.NoError(s, err)
+		all = append(all, n)
+	}
+	require.NotEmpty(s, all)
+	return all
 }
 
 // race lets schedulers compete for the runs of a DAG and a backfill.
