@@ -1,6 +1,9 @@
 package tests
 
 import (
+	"errors"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -37,12 +40,13 @@ func (w *world) copyTo(other *world, options ...transfer.Option) (sum transfer.T
 var moving = []testCase{
 	{"a copy ahead, and what has changed by the last one", copyAhead},
 	{"a copy while the source changes is of one instant, and not taken for finished", copyOfOneInstant},
+	{"a copy where one side has many rows that the other has not", copyOfGaps},
+	{"a copy beside another one to the same target", copyTwice},
 	{"a target that is used, or was never a copy, is not touched", copyToOthers},
 	{"a source with living schedulers is refused", copyFromLiving},
 }
 
-// copyAhead: rows that are new, changed and gone since the first copy, and unique values that have
-// changed hands, which neither order of single changes could bring.
+// copyAhead: rows that are new, changed and gone since the first copy.
 func copyAhead(w *world) {
 	w.furnish(100)
 	other := w.elsewhere("af_")
@@ -56,9 +60,7 @@ func copyAhead(w *world) {
 	require.NoError(w, w.db.Delete(&models.DagRun{}, []int64{14, 15, 1 << 40}).Error)
 	require.NoError(w, w.db.Where("dag_id = ?", "A").Delete(&models.Dag{}).Error)
 	require.NoError(w, w.db.Model(&models.Dag{DagID: "a"}).UpdateColumn("fence", 5).Error)
-	for _, swap := range [][2]any{{20, "between"}, {40, "run_19"}, {20, "run_39"}} {
-		require.NoError(w, w.db.Model(&models.DagRun{}).Where("id = ?", swap[0]).UpdateColumn("run_id", swap[1]).Error)
-	}
+	w.changeHands([][2]any{{20, "between"}, {40, "run_19"}, {20, "run_39"}})
 	again, err := w.copyTo(other)
 	require.NoError(w, err)
 	require.Equal(w, transfer.Table{Rows: first.Rows + 7 - 4, Copied: 7 + 2 + 1 + 1 + 2, Removed: 4}, again)
@@ -69,6 +71,13 @@ func copyAhead(w *world) {
 	require.Equal(w, transfer.Table{Rows: again.Rows}, none)
 	other.db.NamingStrategy = schema.NamingStrategy{TablePrefix: "af_"}
 	other.goesOn()
+}
+
+// changeHands gives runs other names.
+func (w *world) changeHands(names [][2]any) {
+	for _, name := range names {
+		require.NoError(w, w.db.Model(&models.DagRun{}).Where("id = ?", name[0]).UpdateColumn("run_id", name[1]).Error)
+	}
 }
 
 // copyOfOneInstant: in the middle of the copy a backfill is made, with its runs. The snapshot has
@@ -94,6 +103,59 @@ func copyOfOneInstant(w *world) {
 	require.ErrorIs(w, err, transfer.ErrDiffers)
 	require.ErrorContains(w, err, "dag_run ")
 	require.ErrorContains(w, err, "is in the source alone")
+	_, err = w.copyTo(other)
+	require.NoError(w, err)
+	other.equalTo(w)
+}
+
+// copyOfGaps: what is read at a time of one side ends far before that of the other. Between them
+// unique values have changed hands, which no order of single changes could bring.
+func copyOfGaps(w *world) {
+	runs := make([]models.DagRun, 3500)
+	for i := range runs {
+		runs[i] = models.DagRun{DagID: "d", RunID: strconv.Itoa(i), RunAfter: odd(i)}
+	}
+	require.NoError(w, w.db.CreateInBatches(&runs, 1000).Error)
+	other := w.elsewhere("")
+	_, err := w.copyTo(other, transfer.Ahead())
+	require.NoError(w, err)
+	require.NoError(w, w.db.Where("id BETWEEN 300 AND 1700 OR id > 3300").Delete(&models.DagRun{}).Error)
+	require.NoError(w, other.db.Where("id BETWEEN 1900 AND 3100").Delete(&models.DagRun{}).Error)
+	w.changeHands([][2]any{{5, "3399"}, {10, "between"}, {3200, "9"}, {10, "3199"}})
+	done, err := w.copyTo(other)
+	require.NoError(w, err)
+	require.Equal(w, transfer.Table{Rows: 3500 - 1401 - 200, Copied: 1201 + 3, Removed: 1401 + 200}, done)
+	other.equalTo(w)
+}
+
+// copyTwice: two copies take turns, and neither meets the rows of the other half written.
+func copyTwice(w *world) {
+	w.furnish(100)
+	other := w.elsewhere("")
+	_, err := w.copyTo(other, transfer.Ahead())
+	require.NoError(w, err)
+	require.NoError(w, other.db.Where("1 = 1").Delete(&models.DagRun{}).Error)
+	require.NoError(w, other.db.Model(&models.BackfillDagRun{}).Where("1 = 1").UpdateColumn("sort_ordinal", 9999).Error)
+	failures := make([]error, 4)
+	var all sync.WaitGroup
+	for i := range failures {
+		all.Go(func() { _, failures[i] = w.copyTo(other, transfer.Ahead()) })
+	}
+	all.Wait()
+	require.NoError(w, errors.Join(failures...))
+
+	other = w.elsewhere("")
+	newer := false // another one, which begins later, overtakes this one
+	_, err = w.copyTo(other, transfer.Ahead(), transfer.Progress(func(int, int) {
+		if newer {
+			return
+		}
+		newer = true
+		require.NoError(w, w.db.Model(&models.DagRun{}).Where("id = ?", 10).UpdateColumn("state", models.Failed).Error)
+		_, err := w.copyTo(other, transfer.Ahead())
+		require.NoError(w, err)
+	}))
+	require.NoError(w, err)
 	_, err = w.copyTo(other)
 	require.NoError(w, err)
 	other.equalTo(w)

@@ -49,7 +49,7 @@ func moveFiles(t *testing.T, files maker) {
 // sizeOfMove is how many runs are copied, and how often the process that copies is killed.
 func sizeOfMove() (runs, kills int) {
 	if prove() {
-		return 100_000, 5
+		return 100_000, 3
 	}
 	return 1000, 1
 }
@@ -59,6 +59,7 @@ func move(t *testing.T, from maker, to ...maker) {
 	source := newWorld(t, from(t))
 	runs, kills := sizeOfMove()
 	source.furnish(runs)
+	want := source.digests("")
 	for i, target := range to {
 		d, kills := target(t), kills
 		if i > 0 && !prove() {
@@ -73,7 +74,7 @@ func move(t *testing.T, from maker, to ...maker) {
 			killed := time.Since(began)
 			rows := w.copied(source.d, kills > 0)
 			ended := time.Since(began)
-			w.equalTo(source)
+			w.has(want)
 			w.goesOn()
 			t.Logf("%d rows: killed %d times within %.1f s, finished and compared after %.1f s", rows, kills, killed.Seconds(), ended.Seconds())
 		})
