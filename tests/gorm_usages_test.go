@@ -130,7 +130,7 @@ func cancelled(w *world) string {
 	there.dag("d", 2)
 	there.queue("d", 3, past, time.Minute)
 	before := w.before(there.db)
-	for n := 1; ; n++ {
+	for n := 1; ; {
 		ctx, cancel := context.WithCancel(w.ctx)
 		defer cancel()
 		left := n
@@ -141,6 +141,9 @@ func cancelled(w *world) string {
 		}))
 		runs, err := there.r.Admit(ctx)
 		before.Store(nil)
+		if left > 0 && err == nil && len(runs) == 0 {
+			continue // the server has yet to let go of the gate, whose connection is gone
+		}
 		if left > 0 { // there are not so many
 			require.NoError(w, err)
 			require.Len(w, runs, 2)
@@ -149,6 +152,7 @@ func cancelled(w *world) string {
 		}
 		require.ErrorIs(w, err, context.Canceled, "before statement %d", n)
 		w.running(map[repo.Gate]int{dagGate("d"): 0})
+		n++
 	}
 	require.NoError(w, w.db.Where("1 = 1").Delete(&models.DagRun{}).Error)
 	return w.core(there.db)
