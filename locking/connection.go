@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"fmt"
 
 	"gorm.io/gorm"
 
@@ -56,16 +57,30 @@ func giveBack(ctx context.Context, conn *sql.Conn, server *dialect.Server, commi
 	switch {
 	case committed:
 	case server.Strategy == dialect.SingleWriter:
-		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		_ = rollBack(context.WithoutCancel(ctx), conn)
 	default:
-		if _, err := conn.ExecContext(ctx, "ROLLBACK"); err != nil {
+		if err := rollBack(ctx, conn); err != nil {
 			discard(conn)
 		}
 	}
 	_ = conn.Close() // it only goes back to the pool
 }
 
-// discard keeps a connection from being used again.
+// rollBack ends what is open on a connection. When a context ends, database/sql itself ends the
+// transaction and takes the connection away, maybe at this moment: then it hands out none at all,
+// and a method of [sql.Conn] panics.
+func rollBack(ctx context.Context, conn *sql.Conn) (err error) {
+	defer func() {
+		if gone := recover(); gone != nil {
+			err = fmt.Errorf("%w: %v", sql.ErrConnDone, gone)
+		}
+	}()
+	_, err = conn.ExecContext(ctx, "ROLLBACK")
+	return err
+}
+
+// discard keeps a connection from being used again; one that was taken away is not (see [rollBack]).
 func discard(conn *sql.Conn) {
+	defer func() { _ = recover() }()
 	_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // which is how database/sql is told
 }
