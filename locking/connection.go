@@ -37,8 +37,11 @@ func Unprepared(db *gorm.DB) *gorm.DB {
 // way. Where usher meets the refusal, it rolls them back; on a node, with [DefaultIsolation], the
 // server commits them.
 func leavesOpen(db *gorm.DB, server *dialect.Server) bool {
+	if server.Cluster != "" || server.Strategy != dialect.SingleWriter {
+		return server.Cluster != ""
+	}
 	_, plain := Unprepared(db).Statement.ConnPool.(*sql.DB)
-	return server.Cluster != "" || plain && server.Strategy == dialect.SingleWriter
+	return plain
 }
 
 // take takes a connection out of the pool.

@@ -168,13 +168,13 @@ func (t *transaction) end(err error) {
 // endedBy reports whether the server has ended the transaction with an error of a statement.
 // What fails in the body of an InTx is undone by the savepoint.
 func (t *transaction) endedBy(err error) bool {
-	switch t.server.Class(err) {
-	case dialect.Conflict:
-		return true
-	case dialect.Lost:
-		return t.caller != nil
-	}
-	return t.caller != nil && !t.inside && t.server.Aborted(err)
+	return t.lostBy(err) || t.caller != nil && !t.inside && t.server.Aborted(err)
+}
+
+// lostBy reports whether no savepoint can bring the transaction back after an error.
+func (t *transaction) lostBy(err error) bool {
+	class := t.server.Class(err)
+	return class == dialect.Conflict || class == dialect.Lost && t.caller != nil
 }
 
 // asGone is an error that has ended a transaction, as its later statements return it.
@@ -210,7 +210,7 @@ func Told(db *gorm.DB, err error) error {
 	if err == nil || t == nil || t.caller == nil {
 		return err
 	}
-	if class := t.server.Class(err); class == dialect.Conflict || class == dialect.Lost {
+	if t.lostBy(err) {
 		t.end(err)
 	}
 	return t.told(err)

@@ -137,7 +137,7 @@ func once[T any](ctx context.Context, db *gorm.DB, server *dialect.Server, optio
 // is one that only database/sql knows of, so that nobody else could tell why the transaction ended.
 func limited(ctx context.Context, db *gorm.DB) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok || db.DefaultTransactionTimeout <= 0 {
-		return context.WithCancel(ctx)
+		return ctx, func() {}
 	}
 	return context.WithTimeout(ctx, db.DefaultTransactionTimeout)
 }

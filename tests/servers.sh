@@ -5,8 +5,9 @@
 #   tests/servers.sh down           stop the local ones and delete their data
 #
 # A DSN that is set already is kept: USHER_TEST_POSTGRES, USHER_TEST_MYSQL, USHER_TEST_MARIADB (a user who may
-# create databases), and USHER_TEST_PGBOUNCER, which leads to the first in transaction mode. Otherwise Docker Compose when an engine answers, otherwise servers installed from Debian's
-# packages: on 127.0.0.1 only, on ports of their own, with data in a folder of their own.
+# create databases), and USHER_TEST_PGBOUNCER, which leads to the first in transaction mode. Otherwise Docker
+# Compose when an engine answers, otherwise servers installed from Debian's packages: on 127.0.0.1 only, on ports
+# of their own, with data in a folder of their own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
