@@ -194,6 +194,7 @@ func tables(e *engine) {
 var ofMySQLFamily = map[string]func(*engine){
 	"times in another zone": timesInAnotherZone,
 	"times as text":         timesAsText,
+	"closed when broken":    closedWhenBroken,
 }
 
 // with is the database opened with parameters of the DSN changed; nothing is detected yet.

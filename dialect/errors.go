@@ -8,6 +8,7 @@ import (
 	"iter"
 	"net"
 	"reflect"
+	"slices"
 
 	"gorm.io/gorm"
 )
@@ -191,7 +192,7 @@ func isLost(err error) bool {
 	if unsent, ok := err.(interface{ SafeToRetry() bool }); ok && unsent.SafeToRetry() {
 		return true
 	}
-	// The MySQL driver's ErrInvalidConn and ErrBusyBuffer, made by errors.New. The second is what
-	// it says of a connection that broke while an answer was being read.
-	return reflect.TypeOf(err) == reflect.TypeOf(io.EOF) && (err.Error() == "invalid connection" || err.Error() == "busy buffer")
+	// The MySQL driver's own, made by errors.New: the second is what it says of a connection that broke
+	// while an answer was being read, the third when it closes one that is broken.
+	return reflect.TypeOf(err) == reflect.TypeOf(io.EOF) && slices.Contains([]string{"invalid connection", "busy buffer", "bad connection"}, err.Error())
 }

@@ -207,6 +207,26 @@ func killed(e *engine) {
 	e.is(dialect.Lost, tx.Exec("SELECT 1").Error)
 }
 
+// closedWhenBroken: the driver closes a connection that the network has lost.
+func closedWhenBroken(e *engine) {
+	u, err := url.Parse(e.DSN)
+	require.NoError(e, err)
+	config := gomysql.NewConfig()
+	config.User, config.Net, config.Addr = u.User.Username(), "tcp", u.Host
+	config.Passwd, _ = u.User.Password()
+	var broken net.Conn
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		broken, err = (&net.Dialer{}).DialContext(ctx, network, address)
+		return broken, err
+	}
+	connector, err := gomysql.NewConnector(config)
+	require.NoError(e, err)
+	pool := sql.OpenDB(connector)
+	require.NoError(e, pool.PingContext(e.ctx))
+	require.NoError(e, broken.Close())
+	e.is(dialect.Lost, pool.Close(), "bad connection")
+}
+
 func serverDown(e *engine) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(e, err)

@@ -134,9 +134,13 @@ func (c *choice) after(stops []*stop, reduce bool) *choice {
 	return next
 }
 
+// mostStrays bounds the orders that do not go the same way twice: a search among them has no end
+// of its own.
+const mostStrays = 1000
+
 // explore executes all orders, or as many as most allows, and returns whether that was all.
 func (e *explorer) explore(most int) (all bool) {
-	for e.orders+e.repeated < most {
+	for e.orders+e.repeated < most && e.diverged < mostStrays {
 		e.order()
 		for {
 			if len(e.stack) == 0 {
@@ -380,7 +384,7 @@ func (e *explorer) all(most int) *explorer {
 		cut = fmt.Sprintf(", all with at most %d changes of hands", e.changes)
 	}
 	if !all {
-		cut += fmt.Sprintf(", CUT at %d", most)
+		cut += fmt.Sprintf(", CUT at %d", e.orders+e.repeated)
 	}
 	if e.diverged > 0 {
 		cut += fmt.Sprintf(", %d did not go the same way twice", e.diverged)

@@ -27,10 +27,23 @@ type ownServer struct {
 // start makes a server of its own for the test. When it cannot, the test has failed.
 func start(t testing.TB, kind, engine string) *ownServer {
 	s := &ownServer{TB: t, kind: kind, engine: engine}
-	t.Cleanup(func() { s.run("down") })
+	t.Cleanup(func() {
+		if t.Failed() {
+			s.lastWords()
+		}
+		s.run("down")
+	})
 	s.dsns = strings.Fields(s.run("up"))
 	require.NotEmpty(t, s.dsns)
 	return s
+}
+
+// lastWords shows the end of each node's log, which goes away with the node.
+func (s *ownServer) lastWords() {
+	for i := range s.dsns {
+		lines := strings.Split(s.run("log", i+1), "\n")
+		s.Logf("node %d of %s:\n%s", i+1, s.kind, strings.Join(lines[max(0, len(lines)-40):], "\n"))
+	}
 }
 
 // run has the script do something, with a node or not.
