@@ -60,7 +60,7 @@ bench/peers: ## Measure usher beside River and DBOS, on PostgreSQL, into docs/be
 
 # Chaos waits most of its time, and the explorer for answers: they share the cores.
 prove: ## The long form of the proofs: two hours on two cores
-	$(SERVERS) && $(MAKE) -j2 --output-sync=line prove/chaos prove/orders prove/copy
+	$(SERVERS) && $(MAKE) -j2 prove/chaos prove/orders prove/copy
 	$(MAKE) prove/clusters fuzz
 
 prove/orders: ## Every order of two operations, random operations, histories, hostile input
