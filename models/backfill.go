@@ -42,7 +42,7 @@ type Backfill struct {
 	// TriggeringUserName is the user who made the backfill.
 	TriggeringUserName string `gorm:"column:triggering_user_name;size:512" json:"triggering_user_name"`
 	// Fence is written by the fence on multi-primary clusters. Its value means nothing.
-	Fence int64 `gorm:"column:fence;type:bigint NOT NULL DEFAULT 0" json:"-"`
+	Fence int64 `gorm:"column:fence;type:bigint;not null;default:0" json:"-"`
 }
 
 // TableName is Airflow's, "backfill", under the application's NamingStrategy.

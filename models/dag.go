@@ -13,7 +13,7 @@ type Dag struct {
 	// MaxActiveRuns is the gate's limit. Nil means the repository's default (16); 0 lets none start.
 	MaxActiveRuns *int `gorm:"column:max_active_runs" json:"max_active_runs"`
 	// Fence is written by the fence on multi-primary clusters. Its value means nothing.
-	Fence int64 `gorm:"column:fence;type:bigint NOT NULL DEFAULT 0" json:"-"`
+	Fence int64 `gorm:"column:fence;type:bigint;not null;default:0" json:"-"`
 }
 
 // TableName is Airflow's, "dag", under the application's NamingStrategy.

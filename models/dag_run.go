@@ -1,6 +1,9 @@
 package models
 
-import "gorm.io/gorm/schema"
+import (
+	"gorm.io/gorm"
+	"gorm.io/gorm/schema"
+)
 
 // RunType is what brought a run about.
 type RunType string
@@ -51,7 +54,7 @@ type DagRun struct {
 	BackfillID *int64 `gorm:"column:backfill_id;index:,composite:gate,priority:2;index:,composite:place,priority:2" json:"backfill_id"`
 	// SortOrdinal is the run's place in its backfill's order, as in backfill_dag_run, where it is
 	// read for a queued run that has none here. Who makes a backfill sets both.
-	SortOrdinal Place `gorm:"column:sort_ordinal;type:integer NOT NULL DEFAULT 2147483647;index:,composite:place,priority:4" json:"sort_ordinal"`
+	SortOrdinal Place `gorm:"column:sort_ordinal;type:integer;not null;default:2147483647;index:,composite:place,priority:4" json:"sort_ordinal"`
 	// Conf is the run's configuration.
 	Conf JSON `gorm:"column:conf" json:"conf"`
 	// TriggeredBy is the kind of actor that queued the run, such as "cli" or "rest_api".
@@ -63,7 +66,7 @@ type DagRun struct {
 	// ScheduledByJobID is the scheduler that admitted the run.
 	ScheduledByJobID *int64 `gorm:"column:scheduled_by_job_id" json:"scheduled_by_job_id"`
 	// ClearNumber counts the attempts before this one: it grows when the run is queued again.
-	ClearNumber int `gorm:"column:clear_number;type:integer NOT NULL DEFAULT 0" json:"clear_number"`
+	ClearNumber int `gorm:"column:clear_number;type:integer;not null;default:0" json:"clear_number"`
 	// CreatedAt is when the row was made.
 	CreatedAt Time `gorm:"column:created_at;autoCreateTime:false" json:"created_at"`
 	// UpdatedAt is when the row was changed last.
@@ -72,3 +75,12 @@ type DagRun struct {
 
 // TableName is Airflow's, "dag_run", under the application's NamingStrategy.
 func (DagRun) TableName(namer schema.Namer) string { return table(namer, "dag_run") }
+
+// AfterCreate takes the column's default out of a run without a place, into which GORM puts it.
+// The tag has the default for the sake of AutoMigrate, which would else take it from the column.
+func (r *DagRun) AfterCreate(*gorm.DB) error {
+	if r.SortOrdinal == NoPlace {
+		r.SortOrdinal = 0
+	}
+	return nil
+}

@@ -26,6 +26,10 @@ func table(namer schema.Namer, name string) string {
 		return strategy.TableName(name)
 	case *schema.NamingStrategy:
 		return table(*strategy, name)
+	case Tables:
+		return strategy.of(name)
+	case *Tables:
+		return strategy.of(name)
 	}
 	return namer.TableName(name)
 }

@@ -21,12 +21,16 @@ const migrateAttempts = 20
 // Migrate creates the tables, columns and indexes that are missing. It changes and drops
 // nothing that is there, so it may run twice, in several processes at once, and on Airflow's
 // metadata database. Run it before schedulers of a new version start.
-func (r *Repo) Migrate(ctx context.Context) error {
+//
+// It does the same for the models of the application's own that it is given: for one that embeds
+// [models.DagRun], say, the columns that it has besides. Let those be nullable or have a default,
+// since usher, which does not know them, writes rows without them.
+func (r *Repo) Migrate(ctx context.Context, own ...any) error {
 	if err := r.apart("migrate"); err != nil {
 		return err
 	}
 	for attempt := 1; ; attempt++ {
-		err := r.migrate(ctx)
+		err := r.migrate(ctx, own)
 		if err == nil || attempt == migrateAttempts || !r.racing(err) {
 			return r.explain("migrate", err)
 		}
@@ -48,7 +52,7 @@ func (r *Repo) racing(err error) bool {
 	return false
 }
 
-func (r *Repo) migrate(ctx context.Context) error {
+func (r *Repo) migrate(ctx context.Context, own []any) error {
 	server, err := locking.Server(ctx, r.db)
 	if err != nil {
 		return err
@@ -57,15 +61,15 @@ func (r *Repo) migrate(ctx context.Context) error {
 	if options := server.TableOptions(server.Version); options != "" {
 		db = db.Set("gorm:table_options", options)
 	}
-	return walk(db, func(m missing) error { return m.create(db.Migrator()) })
+	return walk(db, own, func(m missing) error { return m.create(db.Migrator()) })
 }
 
-// Missing lists what [Repo.Migrate] would create, in words; none when the database is up to date.
-func (r *Repo) Missing(ctx context.Context) (things []string, err error) {
+// Missing lists what [Repo.Migrate] would create for the same models, in words; none when the database is up to date.
+func (r *Repo) Missing(ctx context.Context, own ...any) (things []string, err error) {
 	if _, err := locking.Server(ctx, r.db); err != nil {
 		return nil, fmt.Errorf("look for tables: %w", err)
 	}
-	err = walk(r.db.WithContext(ctx), func(m missing) error {
+	err = walk(r.db.WithContext(ctx), own, func(m missing) error {
 		things = append(things, m.what)
 		return nil
 	})
@@ -81,10 +85,11 @@ type missing struct {
 	create func(gorm.Migrator) error
 }
 
-// walk goes through all that the models ask for and calls do for what is missing.
-func walk(db *gorm.DB, do func(missing) error) error {
+// walk goes through all that usher's models and the application's own ask for, and calls do for
+// what is missing.
+func walk(db *gorm.DB, own []any, do func(missing) error) error {
 	m := db.Migrator()
-	for _, model := range models.All() {
+	for _, model := range append(models.All(), own...) {
 		table := &gorm.Statement{DB: db}
 		if err := table.Parse(model); err != nil {
 			return err

@@ -53,7 +53,8 @@ type Option func(*Repo) error
 // New makes a repository over db, which must have the plugin: db.Use(locking.New()). It asks
 // the database nothing. It returns [locking.ErrNoPlugin], [locking.ErrNested] when db is a
 // transaction, [locking.ErrDryRun] when db has GORM's DryRun, since every verb goes by what the
-// database answers, or [ErrInvalid] for a bad option or a NamingStrategy whose names GORM cannot quote.
+// database answers, or [ErrInvalid] for a bad option or a NamingStrategy whose
+// names GORM cannot quote, or that has one name for two tables.
 func New(db *gorm.DB, options ...Option) (*Repo, error) {
 	if _, ok := db.Plugins[locking.Name]; !ok {
 		return nil, fmt.Errorf("make repository: %w", locking.ErrNoPlugin)
@@ -87,6 +88,7 @@ func New(db *gorm.DB, options ...Option) (*Repo, error) {
 
 // nameTables finds out what tables and index are called under the application's NamingStrategy.
 func (r *Repo) nameTables() error {
+	named := map[string]string{}
 	for name, model := range map[string]any{
 		"{dag}": &models.Dag{}, "{dag_run}": &models.DagRun{},
 		"{backfill}": &models.Backfill{}, "{backfill_dag_run}": &models.BackfillDagRun{}, "{job}": &models.Job{},
@@ -98,6 +100,11 @@ func (r *Repo) nameTables() error {
 		if strings.ContainsAny(table.Schema.Table, "?`") {
 			return fmt.Errorf("%w name of a table, %q: GORM cannot quote ? and `, so choose another NamingStrategy", ErrInvalid, table.Schema.Table)
 		}
+		same := strings.ToLower(table.Schema.Table) // to some engines
+		if other := named[same]; other != "" {
+			return fmt.Errorf("%w names of tables: the NamingStrategy calls both %s and %s %s", ErrInvalid, min(name, other), max(name, other), table.Schema.Table)
+		}
+		named[same] = name
 		r.names = append(r.names, name, table.Quote(clause.Table{Name: table.Schema.Table}))
 		if alias := map[string]string{"{dag_run}": "r", "{backfill}": "g", "{job}": "j"}[name]; alias != "" {
 			r.names = append(r.names, "{"+alias+".*}", alias+"."+strings.Join(table.Schema.DBNames, ", "+alias+"."))

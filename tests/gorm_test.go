@@ -73,6 +73,12 @@ var usages = []usage{
 		name: "a replacer of names", test: set(gorm.Config{NamingStrategy: schema.NamingStrategy{NameReplacer: strings.NewReplacer("dag", "flow", "_id", "_key")}}),
 		note: "It names the tables; columns keep Airflow's names.",
 	},
+	{
+		name: "tables of other names (`models.Tables`)", test: ownTables,
+		note: "`NamingStrategy: models.Tables{DagRun: \"workflow_run\"}`. Two tables of one name are refused (`repo.ErrInvalid`).",
+	},
+	{name: "its own models, with usher's embedded", test: embeddedCore, note: "Further columns in usher's tables: see below."},
+	{name: "`AutoMigrate` of these", test: autoMigratedCore, note: "Better give them to `Migrate`: see below."},
 	{name: "`gorm.G`", test: generics, note: "`gorm.G[T](tx, locking.SkipLocked())`, and models of usher's."},
 	{name: "a context that is cancelled in a pass", test: cancelled, note: "Nothing is half done, and the error is `context.Canceled`."},
 	{name: "a context with a deadline", test: pastDeadline, note: "The same, with `context.DeadlineExceeded`. mattn's and glebarez' SQLite wait for a lock to the end of `busy_timeout` first."},

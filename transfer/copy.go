@@ -21,6 +21,8 @@ type Table struct {
 	Copied int `json:"copied"`
 	// Removed is how many the target had that the source no longer has.
 	Removed int `json:"removed"`
+	// Left are the columns that it has there and that were not copied, since they are not usher's.
+	Left []string `json:"left,omitempty"`
 }
 
 // Copy copies everything of usher's from one database to another, and returns what it did, table by
@@ -111,14 +113,18 @@ func (c *copying) bring(ctx context.Context, source *gorm.DB) (err error) {
 	return c.goBeyond(ctx)
 }
 
-// measure counts what there is to do: each row is written, and compared.
+// measure counts what there is to do: each row is written, and compared. It says what there is not.
 func (c *copying) measure(source *gorm.DB) error {
 	for _, t := range c.tables {
 		n, err := t.count(source)
 		if err != nil {
 			return fmt.Errorf("count %s: %w", t.name, err)
 		}
-		c.report = append(c.report, Table{Name: t.name, Rows: int(n)})
+		left, err := t.foreign(source)
+		if err != nil {
+			return fmt.Errorf("look at the columns of %s: %w", t.name, err)
+		}
+		c.report = append(c.report, Table{Name: t.name, Rows: int(n), Left: left})
 		c.total += 2 * int(n)
 	}
 	return nil

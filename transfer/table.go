@@ -3,6 +3,7 @@ package transfer
 import (
 	"math"
 	"reflect"
+	"slices"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -65,4 +66,15 @@ func (t table) count(tx *gorm.DB) (n int64, err error) {
 		query = query.Where(clause.Neq{Column: t.keyColumn(), Value: first})
 	}
 	return n, query.Count(&n).Error
+}
+
+// foreign are the columns of the table that are not usher's.
+func (t table) foreign(tx *gorm.DB) (names []string, err error) {
+	found, err := tx.Migrator().ColumnTypes(t.model)
+	for _, c := range found {
+		if !slices.ContainsFunc(t.columns, func(own column) bool { return own.name == c.Name() }) {
+			names = append(names, c.Name())
+		}
+	}
+	return names, err
 }

@@ -93,6 +93,7 @@ func (a *app) transfer(ctx context.Context, m move) error {
 	if err != nil {
 		return a.explained(source, err)
 	}
+	a.sayLeft(tables)
 	if m.ahead {
 		a.say("%s is an unfinished copy: stop the schedulers, and copy again without --ahead", a.at)
 	} else {
@@ -100,6 +101,15 @@ func (a *app) transfer(ctx context.Context, m move) error {
 	}
 	header := table.Row{"table", "rows", "copied", "removed"}
 	return show(a, tables, header, func(t transfer.Table) table.Row { return table.Row{clean(t.Name), t.Rows, t.Copied, t.Removed} })
+}
+
+// sayLeft names the columns that were not copied.
+func (a *app) sayLeft(tables []transfer.Table) {
+	for _, t := range tables {
+		if len(t.Left) > 0 {
+			a.say("not copied, since they are not usher's: the columns %s of %s", clean(strings.Join(t.Left, ", ")), clean(t.Name))
+		}
+	}
 }
 
 // mustHave refuses a source that lacks something.

@@ -44,8 +44,15 @@ func copies(t *testing.T, d testdb.Database) {
 	require.Len(t, after, 3)
 	require.Subset(t, after, before)
 
+	require.NoError(t, d.Open(t).Exec("ALTER TABLE dag_run ADD tenant integer").Error)
+	left := usher(t, d.DSN, "copy", "--to", file)
+	require.Equal(t, 0, left.status, left.stderr)
+	require.Contains(t, left.stderr, "not copied, since they are not usher's: the columns tenant of dag_run\n")
+	require.Equal(t, []any{"tenant"}, objects(t, d.DSN, "copy", "--to", file)[1]["left"])
+
 	back := usher(t, file, "copy", "--to", d.DSN)
 	require.Equal(t, 0, back.status, "they are equal: %s", back.stderr)
+	require.NotContains(t, back.stderr, "not copied")
 	require.Regexp(t, `dag_run +3 +0 +0`, back.stdout)
 	require.Contains(t, back.stderr, "is equal to")
 	done(t, file, "dag", "set", "etl", "--max-active-runs", "7")
