@@ -27,7 +27,7 @@ const (
 // connection broke before COMMIT or had a transaction left open, or when body returns
 // [ErrChanged], the whole of it is tried again, a bounded number of times and with random pauses.
 // So body may run several times: it must make its results anew each time, and have no effect
-// outside the transaction.
+// outside the transaction. [OnRetry] tells of each time.
 //
 // A transaction of the application's is joined when db is what [Join] has made of it: body runs
 // once, and [ErrGone], [ErrSnapshot] and [ErrContention] say what became of it.
@@ -69,6 +69,7 @@ func InTx[T any](ctx context.Context, db *gorm.DB, body func(tx *gorm.DB) (T, er
 		case attempt >= p.attempts:
 			return none, fmt.Errorf("%w (%d attempts): %w", ErrContention, attempt, err)
 		}
+		tellRetry(ctx, Retry{attempt, server.Class(err), err})
 		apart = apart || server.Class(err) == dialect.LeftOpen
 		if err := pause(ctx, attempt); err != nil {
 			return none, err

@@ -2,7 +2,6 @@ package repo
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 
 	"gorm.io/gorm"
@@ -26,21 +25,33 @@ func (r *Repo) Admit(ctx context.Context) ([]models.DagRun, error) {
 }
 
 // pass is one pass that starts at most so many runs; it returns the gates that it looked at as
-// well. Most try first the gates that this scheduler has just freed, which are known without a
+// well, and tells of it.
+func (r *Repo) pass(ctx context.Context, atMost int) ([]models.DagRun, []Gate, error) {
+	ctx, verb := r.begin(ctx, "admit")
+	var told Pass
+	runs, gates, err := r.walk(ctx, atMost, &told)
+	told.Err = err
+	r.passed(ctx, told)
+	r.changed(ctx, models.Running, runs...)
+	return runs, gates, verb.end(err)
+}
+
+// walk goes through gates until runs have started, or none of those that wait would start. Most
+// passes try first the gates that this scheduler has just freed, which are known without a
 // look at the others, however many these are. What was found ahead may be so no longer: then
 // it looks anew.
-func (r *Repo) pass(ctx context.Context, atMost int) ([]models.DagRun, []Gate, error) {
+func (r *Repo) walk(ctx context.Context, atMost int, told *Pass) ([]models.DagRun, []Gate, error) {
 	if freed := r.ring.takeFreed(r.gatesOfKind(atMost)); len(freed) > 0 {
-		if started, err := r.passThrough(ctx, freed, atMost); err != nil || len(started.runs) > 0 {
+		if started, err := r.passThrough(ctx, freed, atMost, told); err != nil || len(started.runs) > 0 {
 			return started.runs, freed, err
 		}
 	}
 	for {
 		gates, fresh, err := r.nextGates(ctx, atMost)
 		if err != nil || len(gates) == 0 {
-			return nil, nil, r.explain("admit", err)
+			return nil, nil, err
 		}
-		started, err := r.passThrough(ctx, gates, atMost)
+		started, err := r.passThrough(ctx, gates, atMost, told)
 		if err != nil {
 			return nil, gates, err
 		}
@@ -51,14 +62,15 @@ func (r *Repo) pass(ctx context.Context, atMost int) ([]models.DagRun, []Gate, e
 	}
 }
 
-// started is what came of a pass: the runs that it started, of those for which there was room.
+// started is what came of some gates: the runs that it started, of those for which there was room.
 type started struct {
-	runs []models.DagRun
-	room int
+	runs       []models.DagRun
+	room       int
+	passedOver int // gates that somebody else holds
 }
 
-// passThrough is a pass through some gates.
-func (r *Repo) passThrough(ctx context.Context, gates []Gate, atMost int) (started, error) {
+// passThrough goes through some gates.
+func (r *Repo) passThrough(ctx context.Context, gates []Gate, atMost int, told *Pass) (started, error) {
 	made, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (started, error) {
 		made, err := r.admitThrough(tx, gates, atMost)
 		if err == nil {
@@ -66,28 +78,29 @@ func (r *Repo) passThrough(ctx context.Context, gates []Gate, atMost int) (start
 		}
 		return made, err
 	})
-	r.logger.DebugContext(ctx, "pass", slog.Int("gates", len(gates)), slog.Int("started", len(made.runs)))
-	return made, r.explain("admit", err)
+	told.through(gates, made)
+	return made, err
 }
 
 // admitThrough is the transaction of a pass. Hold first, read after: whatever is decided on is
 // read in a statement later than the hold, and nothing but a held gate decides what may start.
-func (r *Repo) admitThrough(tx *gorm.DB, gates []Gate, atMost int) (none started, err error) {
+func (r *Repo) admitThrough(tx *gorm.DB, gates []Gate, atMost int) (made started, err error) {
 	held, err := r.hold(tx, gates, passingOver)
+	made.passedOver = len(gates) - len(held)
 	if err != nil || len(held) == 0 {
-		return none, err
+		return made, err
 	}
 	open, err := r.capacity(tx, held)
 	if err != nil || len(open) == 0 {
-		return none, err
+		return made, err
 	}
-	room := slots(open)
+	made.room = slots(open)
 	queued, err := r.nextQueued(tx, share(open, atMost))
 	if err != nil || len(queued) == 0 {
-		return none, err
+		return made, err
 	}
-	runs, err := r.markRunning(tx, queued)
-	return started{runs, room}, err
+	made.runs, err = r.markRunning(tx, queued)
+	return made, err
 }
 
 // hold takes the gates, kind by kind and in the order of their keys, and returns those taken.

@@ -53,8 +53,8 @@ type AuditedRun struct {
 // A connection is busy until the loop ends. [WithProgress] is told of it.
 func (r *Repo) Audit(ctx context.Context, dagID string) iter.Seq2[Violation, error] {
 	return func(yield func(Violation, error) bool) {
-		if err := r.apart("audit"); err != nil {
-			yield(Violation{}, err)
+		if err := r.apart(); err != nil {
+			yield(Violation{}, r.explain("audit", err))
 			return
 		}
 		done, total, err := 0, 0, error(nil)

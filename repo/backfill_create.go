@@ -22,9 +22,10 @@ import (
 // [ErrDagNotFound], [ErrNotPeriodic], [ErrDateOrder], [ErrFuture], [ErrInvalid] for the rest of
 // the request, [ErrBackfillActive], and [ErrNoDates].
 func (r *Repo) CreateBackfill(ctx context.Context, q BackfillRequest) (models.Backfill, []models.BackfillDagRun, error) {
+	ctx, verb := r.begin(ctx, "create backfill")
 	q, intervals, err := r.prepare(ctx, q)
 	if err != nil {
-		return models.Backfill{}, nil, r.explain("create backfill", err)
+		return models.Backfill{}, nil, verb.end(err)
 	}
 	made, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (backfillMade, error) {
 		made, err := r.create(tx, q, intervals)
@@ -35,8 +36,9 @@ func (r *Repo) CreateBackfill(ctx context.Context, q BackfillRequest) (models.Ba
 	})
 	if err == nil {
 		r.ring.free(Gate{BackfillGate, made.DagID, made.ID}) // where runs wait
+		r.changed(ctx, models.Queued, made.runs...)
 	}
-	return made.Backfill, made.dates, r.explain("create backfill", err)
+	return made.Backfill, made.dates, verb.end(err)
 }
 
 // DryRunBackfill says what [Repo.CreateBackfill] would make of the request, and writes nothing.
@@ -69,6 +71,7 @@ func (r *Repo) BackfillDates(ctx context.Context, id int64) ([]models.BackfillDa
 type backfillMade struct {
 	models.Backfill
 	dates []models.BackfillDagRun
+	runs  []models.DagRun // if somebody is to be told
 }
 
 // create is the transaction. The DAG's gate, held first, keeps out all who would make another
@@ -102,5 +105,8 @@ func (r *Repo) create(tx *gorm.DB, q BackfillRequest, intervals []Interval) (mad
 		return made, err
 	}
 	made.dates, err = r.fill(tx, q, made.Backfill, plan)
+	if err == nil && r.told() {
+		err = tx.Where("state = 'queued' AND backfill_id = ? AND dag_id = ?", made.ID, made.DagID).Order("id").Find(&made.runs).Error
+	}
 	return made, err
 }

@@ -20,9 +20,10 @@ import (
 // It returns [ErrBackfillNotFound], [ErrNotEnded], [ErrBackfillActive] when another backfill
 // has begun since, or [ErrNoneFailed].
 func (r *Repo) ResumeBackfill(ctx context.Context, id int64) (models.Backfill, []models.DagRun, error) {
-	before, err := r.Backfill(ctx, id)
+	ctx, verb := r.begin(ctx, "resume backfill")
+	before, err := r.backfill(ctx, id)
 	if err != nil {
-		return before, nil, err
+		return before, nil, verb.end(err)
 	}
 	gate := Gate{BackfillGate, before.DagID, id}
 	type resumed struct {
@@ -38,8 +39,9 @@ func (r *Repo) ResumeBackfill(ctx context.Context, id int64) (models.Backfill, [
 	})
 	if err == nil {
 		r.ring.free(gate) // where runs wait
+		r.changed(ctx, models.Queued, done.runs...)
 	}
-	return done.Backfill, done.runs, r.explain("resume backfill", err)
+	return done.Backfill, done.runs, verb.end(err)
 }
 
 // resume is the transaction, after the hold.

@@ -25,23 +25,27 @@ func (r *Repo) UnpauseBackfill(ctx context.Context, id int64) (models.Backfill, 
 }
 
 func (r *Repo) pauseBackfill(ctx context.Context, doing string, id int64, paused bool) (models.Backfill, error) {
-	return r.changeBackfill(ctx, doing, id, func(_ *gorm.DB, b *models.Backfill, _ models.Time) error {
+	ctx, verb := r.begin(ctx, doing)
+	b, err := r.changeBackfill(ctx, id, func(_ *gorm.DB, b *models.Backfill, _ models.Time) error {
 		b.IsPaused = paused
 		return nil
 	})
+	return b, verb.end(err)
 }
 
 // LimitBackfill changes max_active_runs of an active backfill. Runs that are running already
 // go on, whatever the new limit. It returns [ErrInvalid], [ErrBackfillNotFound], or
 // [ErrCompleted] when the backfill has ended.
 func (r *Repo) LimitBackfill(ctx context.Context, id int64, maxActiveRuns int) (models.Backfill, error) {
+	ctx, verb := r.begin(ctx, "limit backfill")
 	if err := checkLimit(maxActiveRuns); err != nil {
-		return models.Backfill{}, fmt.Errorf("limit backfill: %w", err)
+		return models.Backfill{}, verb.end(err)
 	}
-	return r.changeBackfill(ctx, "limit backfill", id, func(_ *gorm.DB, b *models.Backfill, _ models.Time) error {
+	b, err := r.changeBackfill(ctx, id, func(_ *gorm.DB, b *models.Backfill, _ models.Time) error {
 		b.MaxActiveRuns = maxActiveRuns
 		return nil
 	})
+	return b, verb.end(err)
 }
 
 // CancelBackfill ends an active backfill: its queued runs become failed, those that run go on.
@@ -49,16 +53,41 @@ func (r *Repo) LimitBackfill(ctx context.Context, id int64, maxActiveRuns int) (
 // backfill starts, unless it is queued again. It returns [ErrBackfillNotFound], or
 // [ErrCompleted] when the backfill has ended.
 func (r *Repo) CancelBackfill(ctx context.Context, id int64) (models.Backfill, error) {
-	return r.changeBackfill(ctx, "cancel backfill", id, func(tx *gorm.DB, b *models.Backfill, now models.Time) error {
+	ctx, verb := r.begin(ctx, "cancel backfill")
+	var failed []models.DagRun
+	b, err := r.changeBackfill(ctx, id, func(tx *gorm.DB, b *models.Backfill, now models.Time) (err error) {
 		b.IsPaused, b.CompletedAt = true, now
-		return tx.Model(&models.DagRun{}).Where("state = 'queued' AND backfill_id = ? AND dag_id = ?", b.ID, b.DagID).
-			UpdateColumns(map[string]any{"state": models.Failed, "end_date": now, "updated_at": now}).Error
+		failed, err = r.failQueued(tx, *b, now)
+		return err
 	})
+	if err == nil {
+		r.changed(ctx, models.Failed, failed...)
+		r.over(ctx, b)
+	}
+	return b, verb.end(err)
+}
+
+// failQueued ends the queued runs of a backfill. It returns them if somebody is to be told.
+func (r *Repo) failQueued(tx *gorm.DB, b models.Backfill, now models.Time) (queued []models.DagRun, err error) {
+	of := tx.Where("state = 'queued' AND backfill_id = ? AND dag_id = ?", b.ID, b.DagID).Session(&gorm.Session{})
+	if r.told() {
+		if err := of.Order("id").Find(&queued).Error; err != nil {
+			return nil, err
+		}
+	}
+	ended := of.Model(&models.DagRun{}).UpdateColumns(map[string]any{"state": models.Failed, "end_date": now, "updated_at": now})
+	if r.told() && ended.Error == nil && ended.RowsAffected != int64(len(queued)) {
+		return nil, locking.ErrChanged // one was queued meanwhile
+	}
+	for i := range queued {
+		queued[i].State, queued[i].EndDate, queued[i].UpdatedAt = models.Failed, now, now
+	}
+	return queued, ended.Error
 }
 
 // changeBackfill changes an active backfill in a transaction that holds its gate.
-func (r *Repo) changeBackfill(ctx context.Context, doing string, id int64, change func(*gorm.DB, *models.Backfill, models.Time) error) (models.Backfill, error) {
-	changed, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (b models.Backfill, err error) {
+func (r *Repo) changeBackfill(ctx context.Context, id int64, change func(*gorm.DB, *models.Backfill, models.Time) error) (models.Backfill, error) {
+	return locking.InTx(ctx, r.db, func(tx *gorm.DB) (b models.Backfill, err error) {
 		if _, err := r.hold(tx, []Gate{{Kind: BackfillGate, BackfillID: id}}, waiting); err != nil {
 			return b, err
 		}
@@ -78,14 +107,17 @@ func (r *Repo) changeBackfill(ctx context.Context, doing string, id int64, chang
 		}
 		return b, tx.Model(&b).Select("is_paused", "max_active_runs", "completed_at", "updated_at").UpdateColumns(&b).Error
 	})
-	return changed, r.explain(doing, err)
 }
 
 // Backfill returns one backfill, or [ErrBackfillNotFound].
 func (r *Repo) Backfill(ctx context.Context, id int64) (models.Backfill, error) {
-	var b models.Backfill
-	err := r.db.WithContext(ctx).Where("id = ?", id).Take(&b).Error
-	return b, r.explain("get backfill", notFound(err, ErrBackfillNotFound, id))
+	b, err := r.backfill(ctx, id)
+	return b, r.explain("get backfill", err)
+}
+
+func (r *Repo) backfill(ctx context.Context, id int64) (b models.Backfill, err error) {
+	err = r.db.WithContext(ctx).Where("id = ?", id).Take(&b).Error
+	return b, notFound(err, ErrBackfillNotFound, id)
 }
 
 // Backfills returns the backfills of a DAG, or of all DAGs when dagID is empty, by id. Without

@@ -37,23 +37,24 @@ type ClearQuery struct {
 // It returns [ErrInvalid], or, when no run fits, [ErrDagNotFound] or [ErrBackfillNotFound] if
 // that is why.
 func (r *Repo) ClearRuns(ctx context.Context, q ClearQuery) ([]models.DagRun, error) {
+	ctx, verb := r.begin(ctx, "clear runs")
 	if err := q.check(); err != nil {
-		return nil, fmt.Errorf("clear runs: %w", err)
+		return nil, verb.end(err)
 	}
 	var ids []int64
 	if err := q.fitting(r.db.WithContext(ctx)).Model(&models.DagRun{}).Order("id").Pluck("id", &ids).Error; err != nil {
-		return nil, r.explain("clear runs", err)
+		return nil, verb.end(err)
 	}
 	if len(ids) == 0 {
-		return nil, r.explain("clear runs", r.whyNone(ctx, q))
+		return nil, verb.end(r.whyNone(ctx, q))
 	}
 	if q.DryRun {
 		runs, err := r.found(r.db.WithContext(ctx), q, ids)
 		if err != nil {
-			return nil, r.explain("clear runs", err)
+			return nil, verb.end(err)
 		}
 		now, err := r.read(r.db.WithContext(ctx))
-		return again(runs, now), r.explain("clear runs", err)
+		return again(runs, now), verb.end(err)
 	}
 	cleared, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) ([]models.DagRun, error) {
 		return r.clearHeld(tx, q, ids)
@@ -61,7 +62,10 @@ func (r *Repo) ClearRuns(ctx context.Context, q ClearQuery) ([]models.DagRun, er
 	for _, g := range gatesOf(cleared) {
 		r.ring.free(g)
 	}
-	return cleared, r.explain("clear runs", err)
+	if err == nil {
+		r.changed(ctx, models.Queued, cleared...)
+	}
+	return cleared, verb.end(err)
 }
 
 // check fills in the default, and refuses what makes no sense.

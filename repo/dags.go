@@ -45,17 +45,18 @@ func Stale(stale bool) DagSetting {
 // It waits for passes that hold the DAG's gates, so once it has returned no run starts that the
 // new settings forbid. It returns [ErrInvalid].
 func (r *Repo) SetDag(ctx context.Context, dagID string, settings ...DagSetting) (models.Dag, error) {
+	ctx, verb := r.begin(ctx, "set DAG")
 	changes := map[string]any{}
 	for _, set := range settings {
 		if err := set(changes); err != nil {
-			return models.Dag{}, fmt.Errorf("set DAG: %w", err)
+			return models.Dag{}, verb.end(err)
 		}
 	}
 	if err := checkID("DAG id", dagID); err != nil {
-		return models.Dag{}, fmt.Errorf("set DAG: %w", err)
+		return models.Dag{}, verb.end(err)
 	}
 	if err := r.makeDag(ctx, dagID); err != nil {
-		return models.Dag{}, r.explain("set DAG", err)
+		return models.Dag{}, verb.end(err)
 	}
 	dag, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (models.Dag, error) {
 		dag := models.Dag{DagID: dagID}
@@ -72,7 +73,7 @@ func (r *Repo) SetDag(ctx context.Context, dagID string, settings ...DagSetting)
 	if err == nil {
 		err = r.awaitBackfillsOf(ctx, dagID)
 	}
-	return dag, r.explain("set DAG", err)
+	return dag, verb.end(err)
 }
 
 // makeDag inserts the DAG unless it is there. It looks first: a table of Airflow's has columns

@@ -28,13 +28,14 @@ const insertBatch = 1000
 // It returns [ErrInvalid], [ErrDagNotFound], [ErrBackfillNotFound], or [ErrExists] when the
 // DAG has a run of that run_id or logical date.
 func (r *Repo) Enqueue(ctx context.Context, runs ...models.DagRun) ([]models.DagRun, error) {
+	ctx, verb := r.begin(ctx, "enqueue")
 	for _, run := range runs {
 		if err := checkRun(run); err != nil {
-			return nil, fmt.Errorf("enqueue: %w", err)
+			return nil, verb.end(err)
 		}
 	}
 	if err := r.mustExist(ctx, runs); err != nil {
-		return nil, r.explain("enqueue", err)
+		return nil, verb.end(err)
 	}
 	stored, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) ([]models.DagRun, error) {
 		now, err := r.read(tx)
@@ -50,7 +51,10 @@ func (r *Repo) Enqueue(ctx context.Context, runs ...models.DagRun) ([]models.Dag
 	if locking.Is(r.db, err, dialect.Duplicate) {
 		err = r.duplicate(ctx, runs, err)
 	}
-	return stored, r.explain("enqueue", err)
+	if err == nil {
+		r.changed(ctx, models.Queued, stored...)
+	}
+	return stored, verb.end(err)
 }
 
 func checkRun(run models.DagRun) error {

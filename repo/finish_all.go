@@ -3,7 +3,6 @@ package repo
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"gorm.io/gorm"
@@ -17,36 +16,50 @@ import (
 // ending: the error says of each why, as that of Finish does ([ErrAttempt], [ErrState],
 // [ErrRunNotFound]). With any other error nothing is changed.
 func (r *Repo) FinishAll(ctx context.Context, runs []models.DagRun, state models.State) error {
+	ctx, verb := r.begin(ctx, "finish runs")
 	if err := checkState(state, models.Success, models.Failed); err != nil {
-		return fmt.Errorf("finish runs: %w", err)
+		return verb.end(err)
 	}
 	now, _, err := r.now(ctx)
 	if err != nil {
-		return r.explain("finish runs", err)
+		return verb.end(err)
 	}
 	columns := ending(state, now)
 	_, err = locking.InTx(ctx, r.db, func(tx *gorm.DB) (struct{}, error) {
 		return struct{}{}, finishTogether(tx, runs, columns)
 	})
-	var refused []error
+	some := parted{ended: runs}
 	if errors.Is(err, errSome) {
-		refused, err = locking.InTx(ctx, r.db, func(tx *gorm.DB) (refused []error, err error) {
-			for _, run := range runs {
-				if err := finish(tx, run, columns); errors.Is(err, ErrState) || errors.Is(err, ErrAttempt) || errors.Is(err, ErrRunNotFound) {
-					refused = append(refused, err)
-				} else if err != nil {
-					return nil, err
-				}
-			}
-			return refused, nil
-		})
+		some, err = locking.InTx(ctx, r.db, func(tx *gorm.DB) (parted, error) { return finishEach(tx, runs, columns) })
 	}
 	if err == nil {
-		for _, run := range runs {
+		for _, run := range some.ended {
 			r.ring.free(GateOf(run))
 		}
+		r.changed(ctx, state, some.ended...)
 	}
-	return r.explain("finish runs", errors.Join(append(refused, err)...))
+	return verb.end(errors.Join(append(some.refused, err)...))
+}
+
+// parted are runs of which some have ended, and why the others have not.
+type parted struct {
+	ended   []models.DagRun
+	refused []error
+}
+
+// finishEach ends those of the runs that can be ended.
+func finishEach(tx *gorm.DB, runs []models.DagRun, columns map[string]any) (some parted, err error) {
+	for _, run := range runs {
+		switch err := finish(tx, run, columns); {
+		case err == nil:
+			some.ended = append(some.ended, run)
+		case errors.Is(err, ErrState), errors.Is(err, ErrAttempt), errors.Is(err, ErrRunNotFound):
+			some.refused = append(some.refused, err)
+		default:
+			return some, err
+		}
+	}
+	return some, nil
 }
 
 // errSome undoes a change of some of the runs that were to be changed.

@@ -21,12 +21,13 @@ const alive = "job_type = '" + models.UsherScheduler + "' AND state = 'running'"
 // [Repo.Leave] in the end; otherwise its runs are given to others by [Repo.Recover].
 // Registering again begins a new identity, which has none of the runs of the old one.
 func (r *Repo) Register(ctx context.Context) (models.Job, error) {
-	if err := r.apart("register"); err != nil {
-		return models.Job{}, err
+	ctx, verb := r.begin(ctx, "register")
+	if err := r.apart(); err != nil {
+		return models.Job{}, verb.end(err)
 	}
 	now, err := locking.InTx(ctx, r.db, r.read)
 	if err != nil {
-		return models.Job{}, r.explain("register", err)
+		return models.Job{}, verb.end(err)
 	}
 	job, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (models.Job, error) {
 		job := models.Job{
@@ -38,7 +39,7 @@ func (r *Repo) Register(ctx context.Context) (models.Job, error) {
 	if err == nil {
 		r.job.Store(&job.ID)
 	}
-	return job, r.explain("register", err)
+	return job, verb.end(err)
 }
 
 // hostname is the machine's, empty when it has none.
@@ -58,28 +59,30 @@ func unixname() string {
 // Beat says that the scheduler lives. It returns [ErrDead] when others took it for dead
 // meanwhile, or it has left; what it has in hand is no longer its own then.
 func (r *Repo) Beat(ctx context.Context) error {
-	if err := r.apart("beat"); err != nil {
-		return err
+	ctx, verb := r.begin(ctx, "beat")
+	if err := r.apart(); err != nil {
+		return verb.end(err)
 	}
 	now, _, err := r.now(ctx)
 	if err == nil {
 		err = r.changeJob(ctx, map[string]any{"latest_heartbeat": now})
 	}
-	return r.explain("beat", err)
+	return verb.end(err)
 }
 
 // Leave ends the scheduler: state success. Runs that are still running in its name are for
 // others to recover, so finish or clear them first, and admit none afterwards. It returns
 // [ErrDead] like [Repo.Beat].
 func (r *Repo) Leave(ctx context.Context) error {
-	if err := r.apart("leave"); err != nil {
-		return err
+	ctx, verb := r.begin(ctx, "leave")
+	if err := r.apart(); err != nil {
+		return verb.end(err)
 	}
 	now, _, err := r.now(ctx)
 	if err == nil {
 		err = r.changeJob(ctx, map[string]any{"state": models.Success, "end_date": now})
 	}
-	return r.explain("leave", err)
+	return verb.end(err)
 }
 
 // changeJob changes the row of this scheduler, as long as it is alive.

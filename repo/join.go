@@ -62,9 +62,9 @@ func (r *Repo) WithTx(tx *gorm.DB) (*Repo, error) {
 }
 
 // apart refuses what needs transactions of its own in one of the application's.
-func (r *Repo) apart(doing string) error {
+func (r *Repo) apart() error {
 	if locking.Joined(r.db) {
-		return fmt.Errorf("%s: %w", doing, locking.ErrNested)
+		return locking.ErrNested
 	}
 	return nil
 }

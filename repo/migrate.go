@@ -26,18 +26,19 @@ const migrateAttempts = 20
 // [models.DagRun], say, the columns that it has besides. Let those be nullable or have a default,
 // since usher, which does not know them, writes rows without them.
 func (r *Repo) Migrate(ctx context.Context, own ...any) error {
-	if err := r.apart("migrate"); err != nil {
-		return err
+	ctx, verb := r.begin(ctx, "migrate")
+	if err := r.apart(); err != nil {
+		return verb.end(err)
 	}
 	for attempt := 1; ; attempt++ {
 		err := r.migrate(ctx, own)
 		if err == nil || attempt == migrateAttempts || !r.racing(err) {
-			return r.explain("migrate", err)
+			return verb.end(err)
 		}
 		select {
 		case <-time.After(rand.N(100 * time.Millisecond)):
 		case <-ctx.Done():
-			return fmt.Errorf("migrate: %w", ctx.Err())
+			return verb.end(ctx.Err())
 		}
 	}
 }

@@ -11,7 +11,10 @@ func WithClock(now func() time.Time) Option {
 	return func(r *Repo) error { r.clock = now; return nil }
 }
 
-// WithLogger is where passes are told of, at level debug. Defaults to nowhere.
+// WithLogger is where the repository tells of what it does: at level debug of each pass and of each
+// transaction that is tried again; at info of runs that were taken back from dead schedulers and of
+// backfills that are over; at warn when the answer to a COMMIT was lost; at error when an
+// [Observer] panics. It tells ids, counts and errors, never a configuration nor a DSN. Defaults to nowhere.
 func WithLogger(logger *slog.Logger) Option {
 	return func(r *Repo) error {
 		if logger == nil {

@@ -28,18 +28,19 @@ const recoverBatch = 500
 // started, nor runs in nobody's name. It returns [ErrInvalid] for another state or a silence that is not
 // positive; with an error some runs may have been recovered, which it returns.
 func (r *Repo) Recover(ctx context.Context, silence time.Duration, to models.State) ([]models.DagRun, error) {
-	if err := r.apart("recover"); err != nil {
-		return nil, err
+	ctx, verb := r.begin(ctx, "recover")
+	if err := r.apart(); err != nil {
+		return nil, verb.end(err)
 	}
 	if err := checkState(to, models.Queued, models.Failed); err != nil {
-		return nil, fmt.Errorf("recover: %w", err)
+		return nil, verb.end(err)
 	}
 	if silence <= 0 {
-		return nil, fmt.Errorf("recover: %w silence %s: give the time after which a scheduler is taken for dead", ErrInvalid, silence)
+		return nil, verb.end(fmt.Errorf("%w silence %s: give the time after which a scheduler is taken for dead", ErrInvalid, silence))
 	}
 	silent, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (silent, error) { return r.silent(tx, silence) })
 	if err != nil {
-		return nil, r.explain("recover", err)
+		return nil, verb.end(err)
 	}
 	var recovered []models.DagRun
 	for last := (batch{}); ; {
@@ -52,9 +53,10 @@ func (r *Repo) Recover(ctx context.Context, silence time.Duration, to models.Sta
 		for _, run := range last.runs {
 			r.ring.free(GateOf(run))
 		}
+		r.recovered(ctx, to, last.runs)
 		recovered = append(recovered, last.runs...)
 		if err != nil || !last.more {
-			return recovered, r.explain("recover", err)
+			return recovered, verb.end(err)
 		}
 	}
 }

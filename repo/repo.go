@@ -32,6 +32,7 @@ type Repo struct {
 	clock         func() time.Time // nil: the database's
 	logger        *slog.Logger
 	progress      func(done, total int)
+	observers     []Observer
 	job           *atomic.Pointer[int64] // the scheduler's id; nil for none
 	maxActiveRuns int
 	gatesPerPass  int

@@ -18,20 +18,22 @@ import (
 // It returns [ErrAttempt] when the run has been queued again since, [ErrState] when it has
 // ended already, [ErrRunNotFound], or [ErrInvalid] for another state. Nothing is changed then.
 func (r *Repo) Finish(ctx context.Context, run models.DagRun, state models.State) error {
+	ctx, verb := r.begin(ctx, "finish run")
 	if err := checkState(state, models.Success, models.Failed); err != nil {
-		return fmt.Errorf("finish run: %w", err)
+		return verb.end(err)
 	}
 	now, _, err := r.now(ctx)
 	if err != nil {
-		return r.explain("finish run", err)
+		return verb.end(err)
 	}
 	_, err = locking.InTx(ctx, r.db, func(tx *gorm.DB) (struct{}, error) {
 		return struct{}{}, finish(tx, run, ending(state, now))
 	})
 	if err == nil {
 		r.ring.free(GateOf(run))
+		r.changed(ctx, state, run)
 	}
-	return r.explain("finish run", err)
+	return verb.end(err)
 }
 
 // unfinished are the states of runs that can be finished.
@@ -60,8 +62,9 @@ func finish(tx *gorm.DB, run models.DagRun, columns map[string]any) error {
 // finds that its [Repo.Finish] changes nothing. A run that is queued stays in its attempt and
 // is queued as of now. It returns [ErrAttempt] or [ErrRunNotFound].
 func (r *Repo) Clear(ctx context.Context, run models.DagRun) (models.DagRun, error) {
+	ctx, verb := r.begin(ctx, "clear run")
 	cleared, err := r.change(ctx, run, models.Queued)
-	return cleared, r.explain("clear run", err)
+	return cleared, verb.end(err)
 }
 
 // GiveBack queues the given attempt of a run again, as [Repo.Clear] does, but only while it is
@@ -69,8 +72,9 @@ func (r *Repo) Clear(ctx context.Context, run models.DagRun) (models.DagRun, err
 // [ErrState] when the attempt has ended meanwhile, [ErrAttempt] or [ErrRunNotFound], and
 // changes nothing then.
 func (r *Repo) GiveBack(ctx context.Context, run models.DagRun) (models.DagRun, error) {
+	ctx, verb := r.begin(ctx, "give run back")
 	queued, err := r.change(ctx, run, models.Queued, models.Running)
-	return queued, r.explain("give run back", err)
+	return queued, verb.end(err)
 }
 
 // SetState moves the given attempt of a run to a state by the table of
@@ -80,11 +84,12 @@ func (r *Repo) GiveBack(ctx context.Context, run models.DagRun) (models.DagRun, 
 // It returns [ErrFull] when the gate lets no run in, [ErrAttempt], [ErrRunNotFound], or
 // [ErrInvalid] for a state that does not exist.
 func (r *Repo) SetState(ctx context.Context, run models.DagRun, state models.State) (models.DagRun, error) {
+	ctx, verb := r.begin(ctx, "set state")
 	if err := checkState(state, models.Queued, models.Running, models.Success, models.Failed); err != nil {
-		return run, fmt.Errorf("set state: %w", err)
+		return run, verb.end(err)
 	}
 	changed, err := r.change(ctx, run, state)
-	return changed, r.explain("set state", err)
+	return changed, verb.end(err)
 }
 
 // change moves an attempt of a run to a state, in a transaction that holds the run, and its
@@ -94,6 +99,7 @@ func (r *Repo) change(ctx context.Context, run models.DagRun, to models.State, f
 	if err != nil {
 		return run, err
 	}
+	var was models.State
 	changed, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) (models.DagRun, error) {
 		if _, err := r.hold(tx, gate, waiting); err != nil {
 			return run, err
@@ -105,6 +111,7 @@ func (r *Repo) change(ctx context.Context, run models.DagRun, to models.State, f
 		if err != nil {
 			return run, err
 		}
+		was = found.State
 		if len(from) > 0 && !slices.Contains(from, found.State) {
 			return run, fmt.Errorf("%w: %s of DAG %s is %s", ErrState, found.RunID, found.DagID, found.State)
 		}
@@ -124,6 +131,9 @@ func (r *Repo) change(ctx context.Context, run models.DagRun, to models.State, f
 	})
 	if err == nil && to != models.Running {
 		r.ring.free(GateOf(changed))
+	}
+	if err == nil && to != was {
+		r.changed(ctx, to, changed)
 	}
 	return changed, err
 }

@@ -21,21 +21,23 @@ const sweepBatch = 100
 // them. One without any date, which may be still in the making, is left alone for two minutes.
 // Any number of schedulers may call it at once; a gate that is held is passed over.
 func (r *Repo) CompleteBackfills(ctx context.Context) ([]models.Backfill, error) {
-	if err := r.apart("complete backfills"); err != nil {
-		return nil, err
+	ctx, verb := r.begin(ctx, "complete backfills")
+	if err := r.apart(); err != nil {
+		return nil, verb.end(err)
 	}
 	var completed []models.Backfill
 	for after := int64(0); ; {
 		var ids []int64
 		err := r.db.WithContext(ctx).Model(&models.Backfill{}).Where("completed_at IS NULL AND id > ?", after).Order("id").Limit(sweepBatch).Pluck("id", &ids).Error
 		if err != nil || len(ids) == 0 {
-			return completed, r.explain("complete backfills", err)
+			return completed, verb.end(err)
 		}
 		after = ids[len(ids)-1]
 		some, err := locking.InTx(ctx, r.db, func(tx *gorm.DB) ([]models.Backfill, error) { return r.complete(tx, ids) })
 		if err != nil {
-			return completed, r.explain("complete backfills", err)
+			return completed, verb.end(err)
 		}
+		r.over(ctx, some...)
 		completed = append(completed, some...)
 	}
 }

@@ -20,8 +20,10 @@ const silence = 30 * time.Second
 
 // inAnHour is a scheduler whose clock is an hour ahead: whoever beats no more is long silent.
 func (w *world) inAnHour() *repo.Repo {
-	return w.repo(repo.WithClock(func() time.Time { return time.Now().Add(time.Hour) }))
+	return w.repo(repo.WithClock(inAnHourClock))
 }
+
+func inAnHourClock() time.Time { return time.Now().Add(time.Hour) }
 
 // registered is another scheduler, and its row.
 func (w *world) registered(options ...repo.Option) (*repo.Repo, models.Job) {

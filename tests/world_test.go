@@ -30,7 +30,7 @@ type testCase struct {
 // open makes.
 func conform(t *testing.T, open func(testing.TB) testdb.Database, more ...[]testCase) {
 	engine := open(t).Engine // a server that is missing fails here, once
-	for _, cases := range append(more, applications(engine), admission, backfillGate, backfillLife, backfillCreation, backfillResumption, backfillContests, stateChanges, enqueueing, migration, versioned, upgrades, walking, contests, heldGates, between, interleavings, modelled, hostile, statements, explaining, auditing, clearing, jobs, deaths, runners, moving, embedding, joined, joinedLevels, joinedGone) {
+	for _, cases := range append(more, applications(engine), admission, backfillGate, backfillLife, backfillCreation, backfillResumption, backfillContests, stateChanges, enqueueing, migration, versioned, upgrades, walking, contests, heldGates, between, interleavings, modelled, hostile, statements, explaining, auditing, clearing, jobs, deaths, runners, moving, embedding, joined, joinedLevels, joinedGone, observing) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) { c.test(newWorld(t, open(t))) })
 		}
