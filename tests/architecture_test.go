@@ -146,7 +146,7 @@ func selectors(s source, report func(x, name string)) {
 }
 
 func engineNames(s source, report func(string, ...any)) {
-	if s.isTest() || s.within("dialect", "internal/opendb", "internal/testdb", "tests") {
+	if s.isTest() || s.within("dialect", "internal/opendb", "internal/testdb", "tests", "examples/switch") {
 		return
 	}
 	literals(s, func(text string) {
@@ -174,6 +174,7 @@ func locks(s source, report func(string, ...any)) {
 	})
 }
 
+// transactions: but for the applications of which there are examples.
 func transactions(s source, report func(string, ...any)) {
 	ast.Inspect(s.File, func(n ast.Node) bool {
 		call, ok := n.(*ast.CallExpr)
@@ -181,7 +182,7 @@ func transactions(s source, report func(string, ...any)) {
 			return true
 		}
 		sel, ok := call.Fun.(*ast.SelectorExpr)
-		if ok && slices.Contains([]string{"Transaction", "Begin", "BeginTx"}, sel.Sel.Name) && !s.isTest() && s.path != "locking/tx.go" {
+		if ok && slices.Contains([]string{"Transaction", "Begin", "BeginTx"}, sel.Sel.Name) && !s.isTest() && s.path != "locking/tx.go" && !s.within("examples") {
 			report("begins a transaction with %s", sel.Sel.Name)
 		}
 		return true

@@ -10,10 +10,10 @@
 #   tests/clusters.sh promote KIND NODE  make a replica of PostgreSQL the primary
 #   tests/clusters.sh log KIND NODE      print what the node has written to its log
 #
-# KIND is galera (three nodes of MariaDB), group-replication (three primaries of MySQL), postgres-replica (a primary
-# and a streaming replica), postgres-sync-replica (the same, and COMMIT waits for the replica), or one server:
-# postgres, mysql, mariadb. Nodes count from 1. All are on 127.0.0.1, on ports below the range from which
-# connections take theirs, with data in folders of their own.
+# KIND is galera or galera-regions (three nodes of MariaDB each), group-replication (three primaries of MySQL),
+# postgres-replica (a primary and a streaming replica), postgres-sync-replica (the same, and COMMIT waits for the
+# replica), or one server: postgres, mysql, mariadb. Nodes count from 1. All are on 127.0.0.1, on ports below the range
+# from which connections take theirs, with data in folders of their own.
 . "$(dirname "$0")/servers.sh"
 
 instead= # neither Docker nor a DSN of somebody else's server will do
@@ -28,6 +28,7 @@ usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 describe() {
 	case $1 in
 	galera) engine=mariadb nodes=3 ports=23100 ;;
+	galera-regions) engine=mariadb nodes=3 ports=23700 ;;
 	group-replication) engine=mysql nodes=3 ports=23200 ;;
 	postgres-replica) engine=postgres nodes=2 ports=23300 ;;
 	postgres-sync-replica) engine=postgres nodes=2 ports=23350 ;;
@@ -93,18 +94,18 @@ postgres_start() {
 
 mariadb_create() {
 	need mariadbd mariadb-server
-	[ "$kind" != galera ] || { need mariadb-backup mariadb-backup; need socat socat; [ -e /usr/lib/galera/libgalera_smm.so ] || need galera galera-4; }
+	[[ $kind != galera* ]] || { need mariadb-backup mariadb-backup; need socat socat; [ -e /usr/lib/galera/libgalera_smm.so ] || need galera galera-4; }
 	if [ "$1" -gt 1 ]; then
-		root cp -a "$here/galera-seed" "$(folder "$1")" # quicker than to have it copied when it joins
+		root cp -a "$here/$kind-seed" "$(folder "$1")" # quicker than to have it copied when it joins
 		return
 	fi
 	root install -d -o mysql "$(folder 1)"
 	root mariadb-install-db --no-defaults --user=mysql --datadir="$(folder 1)" --auth-root-authentication-method=normal --skip-test-db >/dev/null 2>&1
 	mariadb_start 1 first
 	welcome 1
-	[ "$kind" = galera ] || return 0
+	[[ $kind = galera* ]] || return 0
 	end 1 TERM
-	root cp -a "$(folder 1)" "$here/galera-seed"
+	root cp -a "$(folder 1)" "$here/$kind-seed"
 }
 
 # mariadb_options NODE: in a file, since the program that copies data to a node that joins reads them there, and
@@ -129,7 +130,7 @@ mariadb_options() {
 		binlog-format=ROW
 		innodb-autoinc-lock-mode=2
 	END
-	[ "$kind" = galera ] || return 0
+	[[ $kind = galera* ]] || return 0
 	cat <<-END
 		wsrep-on=ON
 		wsrep-provider=/usr/lib/galera/libgalera_smm.so
@@ -148,8 +149,8 @@ mariadb_start() {
 	local data; data=$(folder "$1")
 	mariadb_options "$1" >"$data.cnf"
 	root install -d -o mysql "$data.tmp" # a server that starts deletes temporary tables that it finds, whosesoever they are
-	detached "mariadbd --defaults-file=$data.cnf ${2:+$([ "$kind" != galera ] || echo --wsrep-new-cluster)}"
-	if [ "$kind" = galera ]; then
+	detached "mariadbd --defaults-file=$data.cnf ${2:+$([[ $kind != galera* ]] || echo --wsrep-new-cluster)}"
+	if [[ $kind = galera* ]]; then
 		serves "$1" synced "$1"
 	else
 		serves "$1" answers "$(port "$1")"
@@ -243,7 +244,7 @@ erase() {
 		[ -z "$p" ] || crash "$n"
 		root rm -rf "$(folder "$n")" "$(folder "$n").pw" "$(folder "$n").log" "$(folder "$n").cnf" "$(folder "$n").tmp"
 	done
-	[ "$kind" != galera ] || root rm -rf "$here/galera-seed"
+	[[ $kind != galera* ]] || root rm -rf "$here/$kind-seed"
 }
 
 # end NODE SIGNAL: and wait until it has ended.
