@@ -196,6 +196,12 @@ func columnsWithTheRun(w *world) {
 	require.NoError(w, w.db.Where("tenant = ? AND state = ?", "zeta", models.Queued).Find(&waiting).Error)
 	require.Len(w, waiting, 1)
 	require.EqualValues(w, 2, w.stored())
+
+	// It may also write the whole of it, as whoever queues without usher.
+	whole := tenantRun{DagRun: models.DagRun{DagID: "d", RunID: "whole", RunType: models.ManualRun, State: models.Queued, RunAfter: models.At(past)}, Tenant: "acme"}
+	require.NoError(w, w.db.Create(&whole).Error)
+	require.Equal(w, w.run(whole.ID), whole.DagRun, "what is returned is what is stored")
+	require.Equal(w, []string{"whole"}, w.pass(), "which was due before the other")
 }
 
 // hooksAreTheApplications: what is deleted softly is a run to usher, and holds its slot.

@@ -111,7 +111,7 @@ func (s service) deliver(ctx context.Context, run models.DagRun) error {
 	fmt.Println("started", run.RunID)
 	defer fmt.Println("ending", run.RunID)
 	select {
-	case <-time.After(100 * time.Millisecond): // the work
+	case <-time.After(200 * time.Millisecond): // the work
 		return s.db.WithContext(ctx).Model(&Order{}).Where("id = ?", run.RunID).Update("delivered", true).Error
 	case <-ctx.Done():
 		return ctx.Err()
