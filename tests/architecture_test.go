@@ -206,7 +206,7 @@ func clocks(s source, report func(string, ...any)) {
 		case x != "time":
 		case name == "Sleep" && s.isTest():
 			report("a test sleeps")
-		case (name == "Now" || name == "Since") && !s.isTest() && !s.within("cmd", "internal/exercise", "examples", "tests/bench"):
+		case (name == "Now" || name == "Since") && !s.isTest() && !s.within("cmd", "internal/exercise", "examples", "otelusher", "tests/bench"):
 			report("reads the clock of its own machine")
 		}
 	})
