@@ -12,7 +12,8 @@ func (a *app) status() *cobra.Command {
 		Use:   "status",
 		Short: "Show the limit of every gate, and what runs and waits there",
 		Long: `Show every gate: the DAGs, whose runs outside backfills they limit, and the backfills that are active
-or have runs. A gate that admits nothing is paused or stale. Queued counts runs that are not due yet too.`,
+or have runs. A gate that admits nothing is paused or stale. Queued counts runs that are not due yet too;
+waiting_since is when the first of them could have started, or will be due.`,
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := a.open()
@@ -24,9 +25,9 @@ or have runs. A gate that admits nothing is paused or stale. Queued counts runs 
 			if err != nil {
 				return err
 			}
-			header := table.Row{"kind", "dag_id", "backfill_id", "max_active_runs", "running", "queued", "admits"}
+			header := table.Row{"kind", "dag_id", "backfill_id", "max_active_runs", "running", "queued", "waiting_since", "admits"}
 			return show(a, gates, header, func(g repo.GateStatus) table.Row {
-				return table.Row{g.Kind, clean(g.DagID), idOrNothing(g.BackfillID), g.MaxActiveRuns, g.Running, g.Queued, g.Admits}
+				return table.Row{g.Kind, clean(g.DagID), idOrNothing(g.BackfillID), g.MaxActiveRuns, g.Running, g.Queued, clock(g.WaitingSince), g.Admits}
 			})
 		},
 	}

@@ -51,10 +51,11 @@ func workflow(t *testing.T, d testdb.Database) {
 	require.Equal(t, []any{"r_1"}, values(objects(t, d.DSN, "run", "list", "--limit", "1"), "run_id"))
 	require.Equal(t, []map[string]any{{
 		"kind": "dag", "dag_id": "etl", "backfill_id": 0.0, "max_active_runs": 2.0, "running": 1.0, "queued": 2.0, "admits": true,
+		"waiting_since": cleared[0]["queued_at"],
 	}}, objects(t, d.DSN, "status"))
 
 	require.Regexp(t, `etl +false +false +2`, done(t, d.DSN, "dag", "list"))
-	require.Regexp(t, `dag +etl +2 +1 +2 +true`, done(t, d.DSN, "status"))
+	require.Regexp(t, `dag +etl +2 +1 +2 +\S+Z +true`, done(t, d.DSN, "status"))
 	require.Regexp(t, `etl +r_2 +running`, done(t, d.DSN, "run", "list"))
 	require.Regexp(t, `\A\S+Z  etl  r_1\n\z`, done(t, d.DSN, "admit"))
 	examined(t, d, []any{"nothing"})
