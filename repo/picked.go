@@ -13,16 +13,17 @@ import (
 	"github.com/usher-go/usher/models"
 )
 
-// pick is a run that may start, and the number of its gate when its order is elsewhere; or else 0.
+// pick is a run that may start, and the number of its gate when its order is elsewhere, or else 0;
+// and its place there, or 0 for none.
 type pick struct {
-	stray int
-	run   models.DagRun
+	stray, place int
+	run          models.DagRun
 }
 
-// picked reads the runs that the selects of u pick, at most so many. They come in their gates'
-// order; of strays that is the order in which they are read.
+// picked reads the runs that the selects of u pick, at most so many, and sorts them in their
+// gates' order: a join has none.
 func (r *Repo) picked(tx *gorm.DB, u union, atMost int) (found []pick, err error) {
-	rows, err := tx.Raw(r.sql("SELECT p.stray, "+r.queued.columns+" FROM (?) p {runs by p.id} WHERE r.id = p.id"), r.named(u)).Rows()
+	rows, err := tx.Raw(r.sql("SELECT p.stray, p.place, "+r.queued.columns+" FROM (?) p {runs by p.id} WHERE r.id = p.id"), r.named(u)).Rows()
 	if err != nil {
 		return nil, err
 	}
@@ -32,29 +33,38 @@ func (r *Repo) picked(tx *gorm.DB, u union, atMost int) (found []pick, err error
 	for rows.Next() {
 		found = append(found, pick{})
 		p := &found[len(found)-1]
-		places = r.queued.of(tx.Statement.Context, &p.run, append(places[:0], &p.stray))
+		places = r.queued.of(tx.Statement.Context, &p.run, append(places[:0], &p.stray, &p.place))
 		if err := rows.Scan(places...); err != nil {
 			return nil, err
 		}
 	}
-	slices.SortStableFunc(found, func(a, b pick) int {
-		if a.stray != 0 || b.stray != 0 {
-			return a.stray - b.stray
-		}
-		return inOrder(a.run, b.run)
-	})
+	slices.SortFunc(found, pick.compare)
 	return found, rows.Err()
+}
+
+// compare is the order of a gate: its own, or that of its queue's strays.
+func (a pick) compare(b pick) int {
+	switch {
+	case a.stray != b.stray || a.place != b.place:
+		return cmp.Or(a.stray-b.stray, a.place-b.place)
+	case a.stray == 0:
+		return inOrder(a.run, b.run)
+	case a.place != 0:
+		return cmp.Compare(a.run.ID, b.run.ID)
+	default:
+		return cmp.Or(a.run.RunAfter.Compare(b.run.RunAfter.Time), cmp.Compare(a.run.ID, b.run.ID))
+	}
 }
 
 // pickedIDs is [Repo.picked], but reads nothing but the ids, in the order of the statement.
 func (r *Repo) pickedIDs(tx *gorm.DB, u union, _ int) (found []pick, err error) {
 	var ids []struct {
-		Stray int
-		ID    int64
+		Stray, Place int
+		ID           int64
 	}
 	err = tx.Raw("?", r.named(u)).Scan(&ids).Error
 	for _, p := range ids {
-		found = append(found, pick{p.Stray, models.DagRun{ID: p.ID}})
+		found = append(found, pick{p.Stray, p.Place, models.DagRun{ID: p.ID}})
 	}
 	return found, err
 }

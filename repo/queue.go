@@ -42,11 +42,11 @@ func backfillQueue() queue {
 		// The first walks the order that backfill_dag_run has and looks at each run by its key, for which
 		// the state is written so that no index serves it. The second has the runs without a place there.
 		strays: []string{
-			`SELECT o.dag_run_id AS id FROM {backfill_dag_run} o
+			`SELECT o.dag_run_id AS id, o.sort_ordinal AS place FROM {backfill_dag_run} o
 			WHERE o.backfill_id = @backfill_id AND (SELECT 1 FROM {dag_run} r WHERE r.id = o.dag_run_id
 				AND COALESCE(r.state, '') = 'queued' AND r.backfill_id = o.backfill_id AND r.dag_id = @dag_id AND r.run_after <= @now LIMIT 1) IS NOT NULL
 			ORDER BY o.sort_ordinal, o.dag_run_id`,
-			`SELECT r.id AS id FROM {dag_run} r{by index}
+			`SELECT r.id AS id, 0 AS place FROM {dag_run} r{by index}
 			WHERE r.state = 'queued' AND r.backfill_id = @backfill_id AND r.dag_id = @dag_id AND r.run_after <= @now
 				AND (SELECT 1 FROM {backfill_dag_run} o WHERE o.backfill_id = r.backfill_id AND o.dag_run_id = r.id LIMIT 1) IS NULL
 			ORDER BY r.run_after, r.id`,
@@ -109,13 +109,13 @@ func (k kind) picks(u *union, open []openGate, values map[string]any, forEach st
 			}
 		}
 		if len(gates) > 0 {
-			u.add(fmt.Sprintf("SELECT 0 AS stray, (%s LIMIT 1 OFFSET %d) AS id FROM %s WHERE %s IN @keys", k.inner, n, k.row, k.column),
+			u.add(fmt.Sprintf("SELECT 0 AS stray, 0 AS place, (%s LIMIT 1 OFFSET %d) AS id FROM %s WHERE %s IN @keys", k.inner, n, k.row, k.column),
 				with(values, "keys", k.keys(gates)))
 		}
 	}
 	for _, g := range open {
 		if k.orders(g) && g.Slots > few {
-			u.add("SELECT 0 AS stray, q.id AS id FROM ("+k.text+" LIMIT @slots) q", g.values(values))
+			u.add("SELECT 0 AS stray, 0 AS place, q.id AS id FROM ("+k.text+" LIMIT @slots) q", g.values(values))
 		}
 	}
 }
@@ -129,7 +129,7 @@ func (k kind) picksBySlots(u *union, open []openGate, values map[string]any, for
 	}
 	for _, slots := range slices.Sorted(maps.Keys(bySlots)) {
 		from := fmt.Sprintf(forEach, k.row, fmt.Sprintf("%s LIMIT %d", k.inner, slots))
-		u.add("SELECT 0 AS stray, q.id AS id FROM "+from+" WHERE "+k.column+" IN @keys", with(values, "keys", k.keys(bySlots[slots])))
+		u.add("SELECT 0 AS stray, 0 AS place, q.id AS id FROM "+from+" WHERE "+k.column+" IN @keys", with(values, "keys", k.keys(bySlots[slots])))
 	}
 }
 
@@ -137,11 +137,11 @@ func (k kind) picksBySlots(u *union, open []openGate, values map[string]any, for
 func (k kind) orders(g openGate) bool { return g.Kind == k.kind && !g.Astray }
 
 // pickStrays adds what picks the n-th sort of runs of the gates whose order is elsewhere, and for
-// each the gate's number, from 1.
+// each the gate's number, from 1, and its place in that order.
 func (k kind) pickStrays(u *union, open []openGate, n int, values map[string]any) {
 	for i, g := range open {
 		if g.Kind == k.kind && g.Slots > 0 && g.Astray && n < len(k.strays) {
-			u.add(fmt.Sprintf("SELECT %d AS stray, q.id AS id FROM (%s LIMIT @slots) q", i+1, k.strays[n]), g.values(values))
+			u.add(fmt.Sprintf("SELECT %d AS stray, q.place AS place, q.id AS id FROM (%s LIMIT @slots) q", i+1, k.strays[n]), g.values(values))
 		}
 	}
 }

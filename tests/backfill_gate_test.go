@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -136,5 +137,16 @@ var backfillGate = []testCase{
 		b := w.backfill("d", 3, 3)
 		require.NoError(w, w.db.Model(&models.DagRun{}).Where("backfill_id = ?", b.BackfillID).UpdateColumn("run_after", models.At(time.Now().AddDate(1, 0, 0))).Error)
 		require.Empty(w, w.pass())
+	}},
+	{"runs of a backfill without places are returned in their order", func(w *world) {
+		w.dag("d", 1)
+		b := w.backfill("d", 3, 0)
+		runs := make([]models.DagRun, 3)
+		for i := range runs { // the first is queued last
+			runs[i] = models.DagRun{DagID: "d", BackfillID: &b.BackfillID, RunID: fmt.Sprint("r", 2-i), RunAfter: models.At(past.Add(-time.Duration(i) * time.Hour))}
+		}
+		_, err := w.r.Enqueue(w.ctx, runs...)
+		require.NoError(w, err)
+		require.Equal(w, []string{"r0", "r1", "r2"}, w.pass())
 	}},
 }
