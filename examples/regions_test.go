@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"net/url"
 	"os/exec"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -45,7 +47,7 @@ func TestRegionsMariaDB(t *testing.T) {
 	require.NoError(t, r.Migrate(t.Context()))
 	_, err = r.SetDag(t.Context(), "sync", repo.MaxActiveRuns(3))
 	require.NoError(t, err)
-	queued := make([]models.DagRun, 200)
+	queued := make([]models.DagRun, 300)
 	for i := range queued {
 		queued[i].DagID = "sync"
 	}
@@ -53,31 +55,45 @@ func TestRegionsMariaDB(t *testing.T) {
 	require.NoError(t, err)
 
 	c := newCrew(t, "./examples/regions")
-	first := c.start(nil, nodes[0], nodes[1])
-	c.start(nil, nodes[1], nodes[0])
+	jobs := func(n int) (found []repo.JobStatus) {
+		c.until("schedulers have registered", func() bool {
+			found, err = r.Jobs(t.Context(), false)
+			require.NoError(t, err)
+			return len(found) == n
+		})
+		return found
+	}
 	reached := func(n int) func() bool {
 		return func() bool {
 			ended, _ := c.executed("")
 			return len(ended) >= n
 		}
 	}
-	both := func() bool {
-		jobs, err := r.Jobs(t.Context(), false)
-		require.NoError(t, err)
-		return len(jobs) == 2
-	}
-	c.until("both regions work", func() bool { return both() && reached(10)() })
+	first := c.start(nil, nodes[0], nodes[1])
+	its := jobs(1)[0].ID
+	c.start(nil, nodes[1], nodes[0])
+	jobs(2)
+	c.until("both work", reached(10))
 	cluster(t, "kill", "1")
 	c.until("the work goes on without the node", reached(60))
+	c.until("the first one has runs in hand", func() bool {
+		require.NoError(t, first.Process.Signal(syscall.SIGSTOP))
+		if slices.ContainsFunc(jobs(2), func(j repo.JobStatus) bool { return j.ID == its && j.Running > 0 }) {
+			return true
+		}
+		require.NoError(t, first.Process.Signal(syscall.SIGCONT))
+		return false
+	})
 	require.NoError(t, first.Process.Kill())
 	_ = first.Wait()
 	c.members = c.members[1:]
 	c.until("the other region does the rest", func() bool {
 		runs, err := r.Runs(t.Context(), repo.RunQuery{DagID: "sync", State: models.Success})
 		require.NoError(t, err)
-		return len(runs) == 200
+		return len(runs) == 300
 	})
 	c.end()
 	_, peak := c.executed("")
-	require.Equal(t, 3, peak)
+	require.Equal(t, 3, peak, c.text())
+	require.NotContains(t, c.text(), "taken for dead", "the first one was alive until it was killed")
 }

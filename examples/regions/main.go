@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"os"
 	"os/signal"
 	"time"
@@ -41,7 +42,8 @@ func main() {
 	check(r.Migrate(ctx))
 	_, err = r.SetDag(ctx, "sync", repo.MaxActiveRuns(3))
 	check(err)
-	check(runner.Run(ctx, r, handle, runner.Poll(100*time.Millisecond), runner.Heartbeat(500*time.Millisecond), runner.DeadAfter(5*time.Second)))
+	// The cluster stands still for 5 s when a node goes: nobody is to be taken for dead for that.
+	check(runner.Run(ctx, r, handle, runner.Poll(100*time.Millisecond), runner.Heartbeat(time.Second), runner.DeadAfter(15*time.Second), runner.Logger(slog.Default())))
 }
 
 func handle(_ context.Context, run models.DagRun) error {
