@@ -22,9 +22,16 @@ func readme(t *testing.T) string {
 	return string(text)
 }
 
-// snippets are the README's code blocks in a language.
-func snippets(t *testing.T, language string) (found []string) {
-	for _, block := range regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllStringSubmatch(readme(t), -1) {
+// guide is the text of the guide.
+func guide(t *testing.T) string {
+	text, err := os.ReadFile("../docs/GUIDE.md")
+	require.NoError(t, err)
+	return string(text)
+}
+
+// snippets are a text's code blocks in a language.
+func snippets(t *testing.T, text, language string) (found []string) {
+	for _, block := range regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllStringSubmatch(text, -1) {
 		found = append(found, block[1])
 	}
 	require.NotEmpty(t, found)
@@ -56,12 +63,12 @@ func build(t *testing.T, path string) string {
 
 func TestReadmeProgramsAreExamples(t *testing.T) {
 	var sources []string
-	for _, file := range []string{"quickstart/main.go", "tasks/main.go", "runner/main.go", "../repo/example_test.go"} {
+	for _, file := range []string{"quickstart/main.go", "tasks/main.go", "runner/main.go", "service/main.go", "../repo/example_test.go"} {
 		source, err := os.ReadFile(file)
 		require.NoError(t, err)
 		sources = append(sources, unindented(string(source)))
 	}
-	for _, snippet := range snippets(t, "go") {
+	for _, snippet := range slices.Concat(snippets(t, readme(t), "go"), snippets(t, guide(t), "go")) {
 		require.True(t, slices.ContainsFunc(sources, func(source string) bool { return strings.Contains(source, unindented(snippet)) }),
 			"no example has this:\n%s", snippet)
 	}
@@ -70,7 +77,7 @@ func TestReadmeProgramsAreExamples(t *testing.T) {
 func TestReadmeCommandsOnSQLite(t *testing.T) {
 	dir, usher := t.TempDir(), build(t, "./cmd/usher")
 	ran := 0
-	for _, snippet := range snippets(t, "sh") {
+	for _, snippet := range snippets(t, readme(t), "sh") {
 		for line := range strings.Lines(snippet) {
 			ran++
 			switch words := strings.Fields(line); words[0] {
@@ -79,6 +86,10 @@ func TestReadmeCommandsOnSQLite(t *testing.T) {
 			case "make":
 				run(t, "..", "make", "-n", words[1])
 			case "go":
+				if words[1] == "get" { // tests/importing_test.go has it in a module of its own
+					require.Equal(t, "go get github.com/usher-go/usher\n", line)
+					continue
+				}
 				require.Equal(t, "go run ./cmd/usher demo\n", line)
 				run(t, "..", "go", "run", "./cmd/usher", "demo", "--runs", "40", "--chart", filepath.Join(dir, "demo.svg"))
 			default:
@@ -91,10 +102,16 @@ func TestReadmeCommandsOnSQLite(t *testing.T) {
 }
 
 func TestReadmeLinksLead(t *testing.T) {
-	links := regexp.MustCompile(`\]\(([^):]+)\)`).FindAllStringSubmatch(readme(t), -1)
-	require.NotEmpty(t, links)
-	for _, link := range links {
-		_, err := os.Stat(filepath.Join("..", link[1]))
-		require.NoError(t, err, "the README names a file that is not there")
+	pages, err := filepath.Glob("../docs/*.md")
+	require.NoError(t, err)
+	engines, err := filepath.Glob("../docs/engines/*.md")
+	require.NoError(t, err)
+	for _, page := range slices.Concat([]string{"../README.md"}, pages, engines) {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		for _, link := range regexp.MustCompile(`\]\(([^):#\s(]+)\)`).FindAllStringSubmatch(string(text), -1) {
+			_, err := os.Stat(filepath.Join(filepath.Dir(page), link[1]))
+			require.NoError(t, err, "%s names a file that is not there", page)
+		}
 	}
 }

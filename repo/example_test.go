@@ -47,9 +47,11 @@ func ExampleRepo_WithTx() {
 	defer done()
 	r := over(db)
 	must(db.AutoMigrate(&Order{}))
+	_, err := r.SetDag(ctx, "bill")
+	must(err)
 
 	place := func(order Order) error {
-		return db.Transaction(func(tx *gorm.DB) error {
+		err := db.Transaction(func(tx *gorm.DB) error {
 			in, err := r.WithTx(tx)
 			if err != nil {
 				return err
@@ -57,9 +59,10 @@ func ExampleRepo_WithTx() {
 			if err := tx.Create(&order).Error; err != nil {
 				return err
 			}
-			_, err = in.Enqueue(ctx, models.DagRun{DagID: "etl", RunID: order.Number})
+			_, err = in.Enqueue(ctx, models.DagRun{DagID: "bill", RunID: order.Number})
 			return err
 		})
+		return err
 	}
 	fmt.Println(place(Order{Number: "A1"}))
 	fmt.Println(errors.Is(place(Order{Number: "A1"}), repo.ErrExists))
