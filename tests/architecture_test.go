@@ -401,6 +401,19 @@ var rules = []rule{
 		},
 	},
 	{
+		"examples", examples,
+		map[string]string{
+			"repo/a.go": "package repo\nfunc F() {}", "repo/b.go": "package repo\ntype T int\nfunc (t *T) M() {}", "locking/a.go": "package locking\nfunc F[K any]() (K, error) {}",
+			"models/a.go":  "package models\nfunc F() {}\nfunc ExampleF() {}", // which is not run
+			"locking/b.go": "package locking\nfunc Found() {}\nfunc ExampleFound() {\n\t// Output: x\n}",
+		},
+		map[string]string{
+			"repo/a.go":      "package repo\nfunc F() {}\ntype T int\nfunc (t *T) M() {}\nfunc ExampleF() {\n\t// Output: x\n}\nfunc ExampleT_M() {\n\t// Output: x\n}",
+			"repo/b.go":      "package repo\nfunc WithX() Option {}\nfunc Paused() DagSetting {}\ntype T int\nfunc (T) String() string {}\ntype t int\nfunc (t) M() {}\nfunc f() {}",
+			"repo/a_test.go": "package repo\nfunc TestX() {}", "dialect/a.go": "package dialect\nfunc F() {}",
+		},
+	},
+	{
 		"package comments", packageComments,
 		map[string]string{"repo/a.go": "package repo", "cmd/usher/main.go": "package main"},
 		map[string]string{"repo/a.go": "// Package repo is.\npackage repo", "repo/a_test.go": "package repo"},
