@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
 	"gorm.io/gorm/schema"
 
 	"github.com/usher-go/usher/dialect"
@@ -53,12 +54,27 @@ func (r *Repo) racing(err error) bool {
 	return false
 }
 
+// besideOthers is the application's logger without the errors that a migration beside another one
+// meets: they are tried again.
+type besideOthers struct {
+	logger.Interface
+	r *Repo
+}
+
+func (l besideOthers) Trace(ctx context.Context, began time.Time, statement func() (string, int64), err error) {
+	if err != nil && l.r.racing(err) {
+		err = nil
+	}
+	l.Interface.Trace(ctx, began, statement, err)
+}
+
 func (r *Repo) migrate(ctx context.Context, own []any) error {
 	server, err := locking.Server(ctx, r.db)
 	if err != nil {
 		return err
 	}
 	db := r.db.WithContext(ctx)
+	db = db.Session(&gorm.Session{Logger: besideOthers{db.Logger, r}})
 	if options := server.TableOptions(server.Version); options != "" {
 		db = db.Set("gorm:table_options", options)
 	}

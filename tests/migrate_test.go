@@ -4,15 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	stdlog "log"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 	"gorm.io/gorm/schema"
 
+	"github.com/usher-go/usher/locking"
 	"github.com/usher-go/usher/models"
 	"github.com/usher-go/usher/repo"
 )
@@ -114,6 +117,22 @@ var migration = []testCase{
 			require.NoError(w, err)
 			require.Empty(w, things)
 		}
+	}},
+	{"migrations at once log no error", func(w *world) {
+		var wrong log
+		for range rounds(3) {
+			w.unmigrate()
+			var all sync.WaitGroup
+			for range 4 {
+				db := w.d.Bare(w, &gorm.Config{Logger: logger.New(stdlog.New(&wrong, "", 0), logger.Config{LogLevel: logger.Error})})
+				require.NoError(w, db.Use(locking.New()))
+				r, err := repo.New(db)
+				require.NoError(w, err)
+				all.Go(func() { assert.NoError(w, r.Migrate(w.ctx)) })
+			}
+			all.Wait()
+		}
+		require.Empty(w, wrong.String())
 	}},
 	{"without tables every verb says what to do", func(w *world) {
 		w.unmigrate()
