@@ -17,6 +17,9 @@ import (
 // Where there is one writer, everything is held while somebody writes, whether the rows exist
 // or not. It is not known, and none are returned, on engines that only have a lock that waits,
 // when this user, or this server, may not lock, and in a transaction that [Join] has joined.
+//
+// It returns [ErrNested] in another transaction, [ErrNoPlugin], [ErrDryRun], the context's
+// error, or that of the database.
 func Held[K any](ctx context.Context, db *gorm.DB, rows Rows, keys []K) ([]K, error) {
 	p, err := plugin(db)
 	if err != nil || len(keys) == 0 || Joined(db) {

@@ -27,14 +27,17 @@ type Rows struct {
 // Make it the first statement of the transaction and decide nothing on what was read before
 // it: what is read before, or in the same statement, may be older than the hold.
 //
-// It returns [ErrNoTransaction] outside a transaction, and [ErrSnapshot] in one that [Join] has
-// joined and whose isolation level hides what others have committed.
+// Keys are of the type of the primary key. No keys are no error. It returns [ErrNoTransaction]
+// outside a transaction, [ErrSnapshot] in one that [Join] has joined and whose isolation level
+// hides what others have committed, [ErrNoPlugin], [ErrGone], [ErrDryRun], or the database's error.
 func Hold[K any](tx *gorm.DB, rows Rows, keys []K) ([]K, error) {
 	return hold(tx, rows, keys, func(s dialect.Strategy) dialect.Lock { return s.Lock })
 }
 
 // Await holds rows like [Hold], but waits for those that somebody else holds. When it has
-// returned, no transaction that held one of them is still going on.
+// returned, no transaction that held one of them is still going on. How long it waits at
+// most is for the server's settings to say; then [InTx] tries the whole transaction again. It returns
+// what Hold does.
 func Await[K any](tx *gorm.DB, rows Rows, keys []K) ([]K, error) {
 	return hold(tx, rows, keys, func(s dialect.Strategy) dialect.Lock { return min(s.Lock, dialect.ForUpdate) })
 }

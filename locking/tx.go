@@ -25,7 +25,8 @@ const (
 // The transaction is READ COMMITTED where the engine knows isolation levels. When it loses a
 // conflict, in a statement or in COMMIT, when a lock was not to be had in time, when the
 // connection broke before COMMIT or had a transaction left open, or when body returns
-// [ErrChanged], the whole of it is tried again, a bounded number of times and with random pauses.
+// [ErrChanged], the whole of it is tried again, at most as often as [Attempts] says and with
+// random pauses of up to half a second.
 // So body may run several times: it must make its results anew each time, and have no effect
 // outside the transaction. [OnRetry] tells of each time.
 //

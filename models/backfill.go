@@ -53,9 +53,9 @@ type ExceptionReason string
 
 // The reasons for which a date gets no run, as Airflow names them.
 const (
-	InFlight      ExceptionReason = "in flight"
-	AlreadyExists ExceptionReason = "already exists"
-	Unknown       ExceptionReason = "unknown"
+	InFlight      ExceptionReason = "in flight"      // its run is queued or running
+	AlreadyExists ExceptionReason = "already exists" // its run has ended, and is not to be reprocessed
+	Unknown       ExceptionReason = "unknown"        // any other: a run of another date has its run_id, say
 )
 
 // BackfillDagRun is one date of a backfill: its place in the order, and its run or the

@@ -10,10 +10,10 @@ type RunType string
 
 // The types of a run, as Airflow names them.
 const (
-	ManualRun         RunType = "manual"
-	ScheduledRun      RunType = "scheduled"
-	BackfillRun       RunType = "backfill"
-	AssetTriggeredRun RunType = "asset_triggered"
+	ManualRun         RunType = "manual"          // somebody asked for it
+	ScheduledRun      RunType = "scheduled"       // the DAG's schedule
+	BackfillRun       RunType = "backfill"        // a backfill
+	AssetTriggeredRun RunType = "asset_triggered" // a change of data that it works on
 )
 
 // DagRun is one run of a DAG.

@@ -21,10 +21,11 @@ const maxUser = 512
 type BackfillRequest struct {
 	// DagID is the DAG.
 	DagID string
-	// From and To are the first and the last logical date that there may be. With [Dates] they
-	// default to the first and the last of those.
+	// From and To are the first and the last logical date that there may be, both included, of
+	// the years 1000 to 9999. With [Dates] they default to the first and the last of those.
 	From, To time.Time
-	// Schedule gives the dates between them. Those that are not over yet are left out.
+	// Schedule gives the dates between them, a million at most. Those whose interval is not over
+	// yet are left out.
 	Schedule Schedule
 	// MaxActiveRuns limits how many of the backfill's runs run at a time. 0 means the default, 10;
 	// see [Repo.LimitBackfill] for a backfill that starts nothing.

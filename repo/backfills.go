@@ -18,8 +18,8 @@ func (r *Repo) PauseBackfill(ctx context.Context, id int64) (models.Backfill, er
 	return r.pauseBackfill(ctx, "pause backfill", id, true)
 }
 
-// UnpauseBackfill lets the queued runs of an active backfill start again. It returns
-// [ErrBackfillNotFound], or [ErrCompleted] when the backfill has ended.
+// UnpauseBackfill lets the queued runs of an active backfill start again. One that is not
+// paused is no error. It returns [ErrBackfillNotFound], or [ErrCompleted] when the backfill has ended.
 func (r *Repo) UnpauseBackfill(ctx context.Context, id int64) (models.Backfill, error) {
 	return r.pauseBackfill(ctx, "unpause backfill", id, false)
 }
@@ -33,9 +33,10 @@ func (r *Repo) pauseBackfill(ctx context.Context, doing string, id int64, paused
 	return b, verb.end(err)
 }
 
-// LimitBackfill changes max_active_runs of an active backfill. Runs that are running already
-// go on, whatever the new limit. It returns [ErrInvalid], [ErrBackfillNotFound], or
-// [ErrCompleted] when the backfill has ended.
+// LimitBackfill changes max_active_runs of an active backfill; 0 lets none start. Runs that are
+// running already go on, whatever the new limit. It waits for a pass that holds the backfill's
+// gate, so once it has returned no run starts that the new limit forbids. It returns
+// [ErrInvalid] for a negative limit, [ErrBackfillNotFound], or [ErrCompleted] when the backfill has ended.
 func (r *Repo) LimitBackfill(ctx context.Context, id int64, maxActiveRuns int) (models.Backfill, error) {
 	ctx, verb := r.begin(ctx, "limit backfill")
 	if err := checkLimit(maxActiveRuns); err != nil {

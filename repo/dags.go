@@ -35,7 +35,7 @@ func Paused(paused bool) DagSetting {
 	return func(changes map[string]any) error { changes["is_paused"] = paused; return nil }
 }
 
-// Stale marks a DAG whose definition is gone, which has the same effect, or unmarks it.
+// Stale marks a DAG whose definition is gone, which has the same effect as [Paused], or unmarks it.
 func Stale(stale bool) DagSetting {
 	return func(changes map[string]any) error { changes["is_stale"] = stale; return nil }
 }
@@ -43,7 +43,9 @@ func Stale(stale bool) DagSetting {
 // SetDag changes the settings given and leaves the others, and returns the DAG as it is then.
 // A DAG that does not exist is made first: neither paused nor stale, with the default limit.
 // It waits for passes that hold the DAG's gates, so once it has returned no run starts that the
-// new settings forbid. It returns [ErrInvalid].
+// new settings forbid. It returns [ErrInvalid] for an id that no DAG can have or a
+// negative limit. With any other error the settings may have been changed, but passes that began
+// before may still go by the old ones: call it again.
 func (r *Repo) SetDag(ctx context.Context, dagID string, settings ...DagSetting) (models.Dag, error) {
 	ctx, verb := r.begin(ctx, "set DAG")
 	changes := map[string]any{}

@@ -9,5 +9,13 @@
 // runs that wait there as fit, in order. Whoever is given a run executes it and then calls
 // [Repo.Finish].
 //
-// Start with admit.go, which is the whole algorithm; gates.go says what the kinds of gate are.
+// Besides the errors that its comment names, a verb may return [ErrNoTables], an error of
+// package locking ([locking.ErrContention] when others were always quicker, [locking.ErrCommitUnknown]),
+// the context's own, or the database's. Each begins with the name of the verb, as in "finish
+// run: no such run", and is told by errors.Is; [Repo.Transient] tells whether it may pass. Unless
+// its comment says otherwise, a verb that returns an error has changed nothing; after
+// ErrCommitUnknown it may have.
+//
+// Start with [New], and to read the code with admit.go, which is the whole algorithm; gates.go says
+// what the kinds of gate are.
 package repo

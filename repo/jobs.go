@@ -57,7 +57,8 @@ func unixname() string {
 }
 
 // Beat says that the scheduler lives. It returns [ErrDead] when others took it for dead
-// meanwhile, or it has left; what it has in hand is no longer its own then.
+// meanwhile, or it has left; what it has in hand is no longer its own then. It returns
+// [ErrInvalid] when it is none: neither [Repo.Register] nor [WithJob] has given it a job.
 func (r *Repo) Beat(ctx context.Context) error {
 	ctx, verb := r.begin(ctx, "beat")
 	if err := r.apart(); err != nil {
@@ -71,8 +72,8 @@ func (r *Repo) Beat(ctx context.Context) error {
 }
 
 // Leave ends the scheduler: state success. Runs that are still running in its name are for
-// others to recover, so finish or clear them first, and admit none afterwards. It returns
-// [ErrDead] like [Repo.Beat].
+// others to recover, so finish them or give them back first ([Repo.GiveBack]), and admit none
+// afterwards. It returns [ErrDead] or [ErrInvalid], as [Repo.Beat] does.
 func (r *Repo) Leave(ctx context.Context) error {
 	ctx, verb := r.begin(ctx, "leave")
 	if err := r.apart(); err != nil {
@@ -119,7 +120,8 @@ func (r *Repo) identity() (int64, error) {
 // Mine returns the runs that are running in this scheduler's name, by id. Those among them
 // that the caller does not have in hand were admitted and never handed to it: the program was
 // restarted, or the answer to COMMIT was lost ([locking.ErrCommitUnknown]). Do not call it
-// while an [Repo.Admit] of the same scheduler is going on, whose runs would be among them.
+// while an [Repo.Admit] of the same scheduler is going on, whose runs would be among them. It
+// returns [ErrInvalid] when this is no scheduler, as [Repo.Beat] does.
 func (r *Repo) Mine(ctx context.Context) ([]models.DagRun, error) {
 	id, err := r.identity()
 	if err != nil {

@@ -29,8 +29,8 @@ import (
 //	})
 //
 // Nothing is tried again, since only the application can do that. Every verb sets a savepoint:
-// one that returns an error has changed nothing, and tx can go on. Not so after [locking.ErrGone]:
-// a deadlock, another conflict, or the loss of the connection has ended tx, and its statements
+// one that returns an error has changed nothing, unless its own comment says otherwise, and tx can
+// go on. Not so after [locking.ErrGone]: a deadlock, another conflict, or the loss of the connection has ended tx, and its statements
 // fail from then on; roll it back and begin anew. [Repo.Transient] tells what may succeed then.
 // [locking.InTx] begins transactions at READ COMMITTED and tries them again by itself.
 //

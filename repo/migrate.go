@@ -21,7 +21,8 @@ const migrateAttempts = 20
 
 // Migrate creates the tables, columns and indexes that are missing. It changes and drops
 // nothing that is there, so it may run twice, in several processes at once, and on Airflow's
-// metadata database. Run it before schedulers of a new version start.
+// metadata database. Run it before schedulers of a new version start. After an error some of it may
+// be there; it goes on from there when it is called again.
 //
 // It does the same for the models of the application's own that it is given: for one that embeds
 // [models.DagRun], say, the columns that it has besides. Let those be nullable or have a default,

@@ -20,9 +20,9 @@ import (
 
 // Defaults of the options of [New].
 const (
-	DefaultMaxActiveRuns = 16
-	DefaultGatesPerPass  = 100
-	DefaultRunsPerPass   = 500
+	DefaultMaxActiveRuns = 16  // of WithMaxActiveRuns
+	DefaultGatesPerPass  = 100 // of WithGatesPerPass
+	DefaultRunsPerPass   = 500 // of WithRunsPerPass
 )
 
 // Repo admits runs, and changes what admission depends on. It is safe for use by several

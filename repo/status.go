@@ -62,7 +62,8 @@ type JobStatus struct {
 	Running int `json:"running"`
 }
 
-// Jobs returns usher's schedulers by id: those that are alive or have runs in hand, or all.
+// Jobs returns usher's schedulers by id: those that are alive or have runs in hand, or all. One
+// that fell silent is alive until [Repo.Recover] takes it for dead: see its LatestHeartbeat.
 func (r *Repo) Jobs(ctx context.Context, all bool) ([]JobStatus, error) {
 	where := ""
 	if !all {

@@ -19,7 +19,8 @@ const sweepBatch = 100
 
 // CompleteBackfills ends the active backfills that have no run queued or running, and returns
 // them. One without any date, which may be still in the making, is left alone for two minutes.
-// Any number of schedulers may call it at once; a gate that is held is passed over.
+// Any number of schedulers may call it at once; a gate that is held is passed over. With an error
+// some backfills may have been ended, which it returns.
 func (r *Repo) CompleteBackfills(ctx context.Context) ([]models.Backfill, error) {
 	ctx, verb := r.begin(ctx, "complete backfills")
 	if err := r.apart(); err != nil {

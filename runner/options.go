@@ -11,11 +11,11 @@ import (
 
 // Defaults of the options of [Run].
 const (
-	DefaultWorkers   = 16
-	DefaultPoll      = time.Second
-	DefaultHeartbeat = 5 * time.Second
-	DefaultDeadAfter = 30 * time.Second
-	DefaultDrain     = 30 * time.Second
+	DefaultWorkers   = 16               // of Workers
+	DefaultPoll      = time.Second      // of Poll
+	DefaultHeartbeat = 5 * time.Second  // of Heartbeat
+	DefaultDeadAfter = 30 * time.Second // of DeadAfter
+	DefaultDrain     = 30 * time.Second // of Drain
 )
 
 // settings are what the options change.
@@ -29,10 +29,11 @@ type settings struct {
 	logger    *slog.Logger
 }
 
-// Option changes how [Run] works. Values that make no sense are refused by Run.
+// Option changes how [Run] works, which refuses values that make no sense ([repo.ErrInvalid]).
 type Option func(*settings)
 
-// Workers is how many runs are executed at a time. Defaults to 16.
+// Workers is how many runs this scheduler executes at a time, 1 or more: it admits no more than
+// it has hands free. Defaults to 16.
 func Workers(n int) Option { return func(s *settings) { s.workers = n } }
 
 // Poll is the pause after a pass that started nothing, about: half of it to one and a half
@@ -56,7 +57,9 @@ func OnDead(state models.State) Option { return func(s *settings) { s.onDead = s
 // their own contexts are cancelled; 0 cancels them at once. Defaults to 30 s.
 func Drain(d time.Duration) Option { return func(s *settings) { s.drain = d } }
 
-// Logger is where the runner tells of what happens to it. Defaults to nowhere.
+// Logger is where the runner tells of what happens to it: at level debug of contention; at info of
+// its registration; at warn of runs that did not succeed, that others changed or left behind, and of
+// errors that pass; at error of handlers that panic. Defaults to nowhere.
 func Logger(logger *slog.Logger) Option { return func(s *settings) { s.logger = logger } }
 
 // chosen are the defaults with the options applied.

@@ -60,7 +60,7 @@ var backfillLife = []testCase{
 		require.Equal(w, stored, unchanged)
 		require.NoError(w, w.r.Finish(w.ctx, models.DagRun{ID: runs[0].ID - 1}, models.Success), "what ran goes on")
 	}},
-	{"S72 pause twice, unpause, change the limit", func(w *world) {
+	{"S72 pause twice, unpause twice, change the limit", func(w *world) {
 		w.dag("d", 16)
 		b := w.backfill("d", 1, 5)
 		for range 2 {
@@ -69,8 +69,11 @@ var backfillLife = []testCase{
 			require.True(w, paused.IsPaused)
 		}
 		require.Empty(w, w.passes(2))
-		_, err := w.r.UnpauseBackfill(w.ctx, b.BackfillID)
-		require.NoError(w, err)
+		for range 2 {
+			active, err := w.r.UnpauseBackfill(w.ctx, b.BackfillID)
+			require.NoError(w, err)
+			require.False(w, active.IsPaused)
+		}
 		require.Len(w, w.passes(2), 1)
 		limited, err := w.r.LimitBackfill(w.ctx, b.BackfillID, 3)
 		require.NoError(w, err)

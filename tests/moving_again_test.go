@@ -191,6 +191,11 @@ func copyToOthers(w *world) {
 	require.NoError(w, other.db.Where("job_type = ?", models.UsherScheduler).Delete(&models.Job{}).Error)
 	_, err = w.copyTo(other)
 	require.NoError(w, err)
+	before := other.digests("")
+	again, err := w.copyTo(other)
+	require.NoError(w, err, "it is compared")
+	require.Zero(w, again.Copied+again.Removed)
+	require.Equal(w, before, other.digests(""))
 
 	require.NoError(w, other.db.Model(&models.DagRun{}).Where("id = 10").UpdateColumn("state", models.Failed).Error) // it works now
 	refused(w, other, transfer.ErrForeign, `dag_run 10: column state is "queued" in the source and "failed" in the target`)

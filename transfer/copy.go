@@ -32,13 +32,14 @@ type Table struct {
 // begun: then what it lacks is added, what has changed since is replaced, and what is gone from the
 // source is removed. So a copy that was interrupted goes on where it was when it is called again.
 // In the end every row of both is compared, the source's as it is then; only then is the
-// target taken for finished, and never written to again.
+// target taken for finished, and never written to again: a later call only compares.
 //
 // Stop the schedulers, and all else that changes the source, before the copy (an earlier one
 // may be made [Ahead]), and let nothing work on the target before Copy has returned. The whole
 // of it must fit into GORM's DefaultTransactionTimeout, if from has one.
 //
-// It returns [ErrAlive], [ErrForeign], [ErrUnfinished], [ErrDiffers], or the database's error.
+// It returns [ErrAlive], [ErrForeign], [ErrUnfinished], [ErrDiffers], [locking.ErrNoPlugin], the
+// context's error, or the database's; with an error the tables say how far it has come.
 func Copy(ctx context.Context, from, to *gorm.DB, options ...Option) ([]Table, error) {
 	c := &copying{settings: settings{silence: DefaultSilence, progress: func(int, int) {}}, to: to}
 	for _, option := range options {

@@ -14,7 +14,8 @@ import (
 	"github.com/usher-go/usher/transfer"
 )
 
-// An application moves from one database to another. What is there in full is not touched again.
+// An application moves from one database to another. Once schedulers work on the new one, nothing
+// is copied there any more.
 func ExampleCopy() {
 	ctx := context.Background()
 	from, source, done := open(ctx)
