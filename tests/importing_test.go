@@ -26,7 +26,8 @@ func importing(t *testing.T, main string) importer {
 	require.NoError(t, err)
 	p := importer{t, t.TempDir()}
 	text := "module importer\n\ngo 1.26.0\n\nrequire (\n"
-	for _, line := range strings.Split(p.goIn(root, "list", "-m", "-f", "{{if not .Main}}{{.Path}} {{.Version}}{{end}}", "gorm.io/gorm", "gorm.io/driver/postgres", "github.com/jackc/pgx/v5"), "\n") {
+	for _, line := range strings.Split(p.goIn(root, "list", "-m", "-f", "{{if not .Main}}{{.Path}} {{.Version}}{{end}}", "gorm.io/gorm",
+		"gorm.io/driver/postgres", "github.com/jackc/pgx/v5", "gorm.io/driver/mysql", "github.com/go-sql-driver/mysql", "gorm.io/driver/sqlite", "github.com/mattn/go-sqlite3", "modernc.org/sqlite"), "\n") {
 		text += "\t" + line + "\n"
 	}
 	text += "\t" + itself + " v0.0.0\n)\n\nreplace " + itself + " => " + root + "\n"
