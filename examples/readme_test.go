@@ -63,7 +63,7 @@ func build(t *testing.T, path string) string {
 
 func TestReadmeProgramsAreExamples(t *testing.T) {
 	var sources []string
-	for _, file := range []string{"quickstart/main.go", "tasks/main.go", "runner/main.go", "service/main.go", "../repo/example_test.go"} {
+	for _, file := range []string{"quickstart/main.go", "tasks/main.go", "runner/main.go", "service/main.go", "../repo/example_test.go", "../repo/example_loop_test.go", "../repo/example_own_locking_test.go"} {
 		source, err := os.ReadFile(file)
 		require.NoError(t, err)
 		sources = append(sources, unindented(string(source)))
