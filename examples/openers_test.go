@@ -21,13 +21,16 @@ const (
 
 // A driver of SQLite says nothing of a parameter that it does not know, so the database is asked
 // what it was told: for the ways to open it in docs/engines, and for what that page says of the
-// drivers' defaults and of each other's spelling.
+// drivers' defaults and of each other's spelling. The README says the same.
 func TestSQLitePageOpens(t *testing.T) {
 	page, err := os.ReadFile("../docs/engines/sqlite.md")
 	require.NoError(t, err)
 	parameters := func(call string) string {
-		found := regexp.MustCompile(regexp.QuoteMeta(call)+`"[a-z:]*app\.db(\?[^"]+)"`).FindAllStringSubmatch(string(page), -1)
+		how := regexp.MustCompile(regexp.QuoteMeta(call) + `"[a-z:]*app\.db(\?[^"]+)"`)
+		found, again := how.FindAllStringSubmatch(string(page), -1), how.FindAllStringSubmatch(readme(t), -1)
 		require.Len(t, found, 1, call)
+		require.Len(t, again, 1, call)
+		require.Equal(t, found[0][1], again[0][1])
 		return found[0][1]
 	}
 	ofMattn, ofModernc := parameters("sqlite.Open("), parameters(`DriverName: "sqlite", DSN: `)
