@@ -49,7 +49,7 @@ func full(disk string) fault {
 		require.NoError(c, f.Close())
 		c.until("a write fails", func() bool {
 			run := c.fresh(dagGate("a"))
-			run.Conf = models.JSON(`"` + strings.Repeat("x", 1<<18) + `"`)
+			run.Conf = models.JSON(`"` + strings.Repeat("x", 1<<22) + `"`)
 			_, err := c.r.Enqueue(c.ctx, run)
 			return err != nil
 		})
