@@ -30,29 +30,14 @@ func (r *Repo) Status(ctx context.Context) ([]GateStatus, error) {
 	for _, k := range r.kinds {
 		selects = append(selects, "SELECT * FROM (SELECT "+k.names+", "+k.limit+" AS max_active_runs, "+k.running()+" AS running, "+
 			"(SELECT COUNT(*) FROM {dag_run} r WHERE r.state = 'queued' AND "+k.runs+") AS queued, "+
-			k.first("queued_at")+" AS queued_at, "+k.first("run_after")+" AS run_after, "+
+			"(SELECT CASE WHEN r.queued_at > r.run_after THEN r.queued_at ELSE r.run_after END FROM {dag_run} r{by index} "+
+			"WHERE r.state = 'queued' AND "+k.runs+" ORDER BY {order}r.run_after, r.id LIMIT 1) AS waiting_since, "+
 			"CASE WHEN "+k.admits+" THEN 1 ELSE 0 END AS admits, CASE WHEN "+k.listed+" THEN 1 ELSE 0 END AS listed FROM "+k.from+") "+string(k.kind)+"_status "+
 			"WHERE listed = 1 OR running > 0 OR queued > 0")
 	}
-	var found []struct {
-		GateStatus
-		QueuedAt, RunAfter models.Time
-	}
-	err := r.db.WithContext(ctx).Raw(r.sql(strings.Join(selects, " UNION ALL ")) + " ORDER BY 1 DESC, 2, 3").Scan(&found).Error
-	status := make([]GateStatus, len(found))
-	for i, g := range found {
-		status[i] = g.GateStatus
-		status[i].WaitingSince = g.QueuedAt
-		if g.RunAfter.After(g.QueuedAt.Time) {
-			status[i].WaitingSince = g.RunAfter
-		}
-	}
+	var status []GateStatus
+	err := r.db.WithContext(ctx).Raw(r.sql(strings.Join(selects, " UNION ALL ")) + " ORDER BY 1 DESC, 2, 3").Scan(&status).Error
 	return status, r.explain("status", err)
-}
-
-// first is a column of the gate's first queued run, by run_after.
-func (k kind) first(column string) string {
-	return "(SELECT r." + column + " FROM {dag_run} r{by index} WHERE r.state = 'queued' AND " + k.runs + " ORDER BY {order}r.run_after, r.id LIMIT 1)"
 }
 
 // JobStatus is a scheduler and how many runs it has in hand.
