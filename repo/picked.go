@@ -59,12 +59,12 @@ func (a pick) compare(b pick) int {
 // pickedIDs is [Repo.picked], but reads nothing but the ids, in the order of the statement.
 func (r *Repo) pickedIDs(tx *gorm.DB, u union, _ int) (found []pick, err error) {
 	var ids []struct {
-		Stray, Place int
-		ID           int64
+		Stray int
+		ID    int64
 	}
 	err = tx.Raw("?", r.named(u)).Scan(&ids).Error
 	for _, p := range ids {
-		found = append(found, pick{p.Stray, p.Place, models.DagRun{ID: p.ID}})
+		found = append(found, pick{stray: p.Stray, run: models.DagRun{ID: p.ID}})
 	}
 	return found, err
 }
