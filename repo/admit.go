@@ -136,8 +136,9 @@ func (r *Repo) capacity(tx *gorm.DB, held []Gate) (open []openGate, err error) {
 	return slices.DeleteFunc(open, func(g openGate) bool { return g.Slots <= 0 }), err
 }
 
-// nextQueued reads the due runs that each gate may start, in its order. They need no lock:
-// markRunning guards them.
+// nextQueued reads the due runs that each gate may start, in its order, and the time. They need
+// no lock: markRunning guards them. The time is read after the count, so that no run starts
+// before one ended that made room for it.
 func (r *Repo) nextQueued(tx *gorm.DB, open []openGate) ([]models.DagRun, error) {
 	return r.queues(tx, open, r.forEach(), r.picked)
 }
@@ -145,14 +146,9 @@ func (r *Repo) nextQueued(tx *gorm.DB, open []openGate) ([]models.DagRun, error)
 // markRunning starts the runs, and returns them as they are then. Each must still be queued,
 // for the same attempt, or the pass begins anew. The guard is written so that no index serves
 // it: an engine without statistics would else walk the whole queue to find a few runs that it
-// was given by id. The time is read after the count, so that no run starts before one ended
-// that made room for it.
+// was given by id.
 func (r *Repo) markRunning(tx *gorm.DB, queued []models.DagRun) ([]models.DagRun, error) {
-	now, err := r.read(tx)
-	if err != nil {
-		return nil, err
-	}
-	job := r.job.Load()
+	now, job := r.clockOr(queued[len(queued)-1].StartDate), r.job.Load() // the last are read last
 	for i := range queued {
 		run := &queued[i]
 		run.State, run.StartDate, run.EndDate, run.UpdatedAt, run.ScheduledByJobID = models.Running, now, models.Time{}, now, job

@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/schema"
 
+	"github.com/usher-go/usher/dialect"
 	"github.com/usher-go/usher/models"
 )
 
@@ -21,34 +22,38 @@ type pick struct {
 }
 
 // picked reads the runs that the selects of u pick, at most so many, and sorts them in their
-// gates' order: a join has none.
-func (r *Repo) picked(tx *gorm.DB, u union, atMost int) (found []pick, err error) {
-	rows, err := tx.Raw(r.sql("SELECT p.stray, p.place, "+r.queued.columns+" FROM (?) p {runs by p.id} WHERE r.id = p.id"), r.named(u)).Rows()
+// gates' order: a join has none. Their start_date is the time of this statement.
+func (r *Repo) picked(tx *gorm.DB, u union, atMost int) (found []*pick, err error) {
+	_, clock, err := r.now(tx.Statement.Context)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := tx.Raw(r.sql("SELECT p.stray, p.place, "+clock+", "+r.queued.columns+" FROM (?) p {runs by p.id} WHERE r.id = p.id"), r.named(u)).Rows()
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err has it
-	found = make([]pick, 0, atMost)
+	found = make([]*pick, 0, atMost)
 	var places []any
 	for rows.Next() {
-		found = append(found, pick{})
-		p := &found[len(found)-1]
-		places = r.queued.of(tx.Statement.Context, &p.run, append(places[:0], &p.stray, &p.place))
+		p := &pick{}
+		places = r.queued.of(tx.Statement.Context, &p.run, append(places[:0], &p.stray, &p.place, &p.run.StartDate))
 		if err := rows.Scan(places...); err != nil {
 			return nil, err
 		}
+		found = append(found, p)
 	}
-	slices.SortFunc(found, pick.compare)
+	slices.SortFunc(found, (*pick).compare)
 	return found, rows.Err()
 }
 
 // compare is the order of a gate: its own, or that of its queue's strays.
-func (a pick) compare(b pick) int {
+func (a *pick) compare(b *pick) int {
 	switch {
 	case a.stray != b.stray || a.place != b.place:
 		return cmp.Or(a.stray-b.stray, a.place-b.place)
 	case a.stray == 0:
-		return inOrder(a.run, b.run)
+		return inOrder(&a.run, &b.run)
 	case a.place != 0:
 		return cmp.Compare(a.run.ID, b.run.ID)
 	default:
@@ -57,21 +62,21 @@ func (a pick) compare(b pick) int {
 }
 
 // pickedIDs is [Repo.picked], but reads nothing but the ids, in the order of the statement.
-func (r *Repo) pickedIDs(tx *gorm.DB, u union, _ int) (found []pick, err error) {
+func (r *Repo) pickedIDs(tx *gorm.DB, u union, _ int) (found []*pick, err error) {
 	var ids []struct {
 		Stray int
 		ID    int64
 	}
 	err = tx.Raw("?", r.named(u)).Scan(&ids).Error
 	for _, p := range ids {
-		found = append(found, pick{stray: p.Stray, run: models.DagRun{ID: p.ID}})
+		found = append(found, &pick{stray: p.Stray, run: models.DagRun{ID: p.ID}})
 	}
 	return found, err
 }
 
 // inOrder compares runs as their gate orders them.
-func inOrder(a, b models.DagRun) int {
-	backfillA, backfillB := GateOf(a).BackfillID, GateOf(b).BackfillID
+func inOrder(a, b *models.DagRun) int {
+	backfillA, backfillB := GateOf(*a).BackfillID, GateOf(*b).BackfillID
 	order := cmp.Or(cmp.Compare(backfillA, backfillB), a.RunAfter.Compare(b.RunAfter.Time), cmp.Compare(a.ID, b.ID))
 	if backfillA != 0 && backfillA == backfillB {
 		// Those without a place, which is 0, come last.
@@ -87,7 +92,7 @@ type queuedColumns struct {
 	fields  []*schema.Field
 }
 
-func columnsOf(runs *schema.Schema) (q queuedColumns) {
+func columnsOf(d gorm.Dialector, runs *schema.Schema) (q queuedColumns) {
 	var columns []string
 	for _, f := range runs.Fields {
 		switch f.DBName {
@@ -95,7 +100,10 @@ func columnsOf(runs *schema.Schema) (q queuedColumns) {
 			continue
 		}
 		column := "r." + f.DBName
-		if f.FieldType.Kind() == reflect.String && !f.NotNull {
+		switch {
+		case f.FieldType == reflect.TypeFor[models.Time]():
+			column = dialect.ReadTime(d, column)
+		case f.FieldType.Kind() == reflect.String && !f.NotNull:
 			column = "COALESCE(" + column + ", '')"
 		}
 		columns = append(columns, column)

@@ -56,7 +56,7 @@ func backfillQueue() queue {
 
 // queues reads the first due runs of each gate, as many as it has slots: by one statement, and
 // others when some have their order elsewhere.
-func (r *Repo) queues(tx *gorm.DB, open []openGate, forEach string, read func(*gorm.DB, union, int) ([]pick, error)) (queued []models.DagRun, err error) {
+func (r *Repo) queues(tx *gorm.DB, open []openGate, forEach string, read func(*gorm.DB, union, int) ([]*pick, error)) (queued []models.DagRun, err error) {
 	due, _, err := r.now(tx.Statement.Context)
 	if err != nil {
 		return nil, err
@@ -77,6 +77,7 @@ func (r *Repo) queues(tx *gorm.DB, open []openGate, forEach string, read func(*g
 		if err != nil {
 			return nil, err
 		}
+		queued = slices.Grow(queued, len(found))
 		for _, p := range found {
 			queued = append(queued, p.run)
 			if p.stray > 0 {

@@ -111,7 +111,7 @@ func (r *Repo) nameTables() error {
 			r.names = append(r.names, "{"+alias+".*}", alias+"."+strings.Join(table.Schema.DBNames, ", "+alias+"."))
 		}
 		if name == "{dag_run}" {
-			r.queued = columnsOf(table.Schema)
+			r.queued = columnsOf(r.db.Dialector, table.Schema)
 		}
 		for _, index := range table.Schema.ParseIndexes() {
 			ordered := slices.ContainsFunc(index.Fields, func(f schema.IndexOption) bool { return f.DBName == "sort_ordinal" })

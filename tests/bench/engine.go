@@ -92,6 +92,17 @@ func (e engine) dial(dsn string) (*gorm.DB, error) {
 	return db, db.Use(locking.New())
 }
 
+// giveCache lets the engine keep so many MB of pages in memory. PostgreSQL would have to be started
+// anew for that. SQLite's is of a connection: the one that the workloads use in turn.
+func (d *database) giveCache(ctx context.Context, megabytes int) error {
+	statement := map[string]string{"mysql": "SET GLOBAL innodb_buffer_pool_size = %d * 1048576", "sqlite": "PRAGMA cache_size = -%d000"}[d.db.Name()]
+	if megabytes == 0 || statement == "" {
+		return nil
+	}
+	_, err := d.sql.ExecContext(ctx, fmt.Sprintf(statement, megabytes))
+	return err
+}
+
 // drop deletes the database.
 func (d *database) drop() error {
 	d.close()

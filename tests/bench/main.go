@@ -22,6 +22,7 @@ type bench struct {
 	size   size
 	folder string // of SQLite's files
 	keep   bool
+	cache  int // MB, or 0 for what it has
 	report *report
 }
 
@@ -62,6 +63,7 @@ func run() error {
 	out := flag.String("out", "", "write NAME.md and NAME.json there")
 	folder := flag.String("folder", os.TempDir(), "where SQLite's files are made")
 	keep := flag.Bool("keep", false, "leave the databases, and use those that an earlier run has left")
+	cache := flag.Int("cache", 0, "MB that MySQL and MariaDB, and a connection to SQLite, are given for pages; 0 for what they have")
 	profile := flag.String("cpuprofile", "", "write a profile of the client there")
 	flag.Parse()
 	if *profile != "" {
@@ -79,11 +81,14 @@ func run() error {
 		return fmt.Errorf("no size %q: use one of %s", *name, strings.Join(sizeNames(), ", "))
 	}
 	r := newReport(*name)
+	if *cache > 0 {
+		r.Machine["cache"] = fmt.Sprintf("%d MB", *cache)
+	}
 	for _, e := range engines {
 		if !among(*only, e.name) {
 			continue
 		}
-		b := &bench{ctx, e, size, *folder, *keep, r}
+		b := &bench{ctx, e, size, *folder, *keep, *cache, r}
 		for _, w := range workloads {
 			if !among(*which, w.name) {
 				continue
@@ -112,6 +117,9 @@ func (b *bench) open(want data) (*database, func(), error) {
 	}
 	server, err := locking.Server(b.ctx, d.db)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := d.giveCache(b.ctx, b.cache); err != nil {
 		return nil, nil, err
 	}
 	b.report.Engines[b.engine.label] = server.Banner

@@ -65,6 +65,9 @@ func (r *report) markdown() string {
 	for _, name := range []string{"system", "processors", "go", "load before", "load after"} {
 		fmt.Fprintf(&text, "- %s: %s\n", name, r.Machine[name])
 	}
+	if cache := r.Machine["cache"]; cache != "" {
+		fmt.Fprintf(&text, "- cache: %s\n", cache)
+	}
 	var labels, workloads []string
 	for _, f := range r.Figures {
 		if !slices.Contains(labels, f.Engine) {

@@ -8,6 +8,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/usher-go/usher/dialect"
 	"github.com/usher-go/usher/locking"
 	"github.com/usher-go/usher/models"
 )
@@ -16,15 +17,45 @@ import (
 // the statement that is fastest on the engine: one that the driver keeps prepared, or, where
 // the driver has none without another round trip, one with the values in its text.
 func (d *database) floor(ctx context.Context, runs []models.DagRun) error {
-	marks := make([]string, len(runs))
-	args := []any{time.Now().UTC().Truncate(time.Microsecond), 1}
-	for i, run := range runs {
-		marks[i] = d.value(i + 3)
-		args = append(args, run.ID)
-	}
-	_, err := d.sql.ExecContext(ctx, fmt.Sprintf("UPDATE dag_run SET state = 'running', end_date = NULL, updated_at = %s, start_date = updated_at, scheduled_by_job_id = %s WHERE id IN (%s)",
-		d.value(1), d.value(2), strings.Join(marks, ", ")), args...)
+	list, args := d.list(runs, time.Now().UTC().Truncate(time.Microsecond), 1)
+	_, err := d.sql.ExecContext(ctx, fmt.Sprintf("UPDATE dag_run SET state = 'running', end_date = NULL, updated_at = %s, start_date = updated_at, scheduled_by_job_id = %s WHERE id IN %s",
+		d.value(1), d.value(2), list), args...)
 	return err
+}
+
+// handOut is the least that it takes to read what a pass returns: one SELECT of the runs by id.
+func (d *database) handOut(ctx context.Context, runs []models.DagRun) error {
+	columns := "id, dag_id, run_id, run_type, sort_ordinal, backfill_id, conf, COALESCE(triggered_by, ''), COALESCE(triggering_user_name, ''), creating_job_id, clear_number"
+	for _, column := range []string{"logical_date", "data_interval_start", "data_interval_end", "run_after", "queued_at", "last_scheduling_decision", "created_at"} {
+		columns += ", " + dialect.ReadTime(d.db.Dialector, column)
+	}
+	list, args := d.list(runs)
+	rows, err := d.sql.QueryContext(ctx, "SELECT "+columns+" FROM dag_run WHERE id IN "+list, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err has it
+	read := make([]models.DagRun, 0, len(runs))
+	for rows.Next() {
+		read = append(read, models.DagRun{})
+		r := &read[len(read)-1]
+		err := rows.Scan(&r.ID, &r.DagID, &r.RunID, &r.RunType, &r.SortOrdinal, &r.BackfillID, &r.Conf, &r.TriggeredBy, &r.TriggeringUserName, &r.CreatingJobID, &r.ClearNumber,
+			&r.LogicalDate, &r.DataIntervalStart, &r.DataIntervalEnd, &r.RunAfter, &r.QueuedAt, &r.LastSchedulingDecision, &r.CreatedAt)
+		if err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// list stands for the runs' ids in a statement, behind other values.
+func (d *database) list(runs []models.DagRun, args ...any) (string, []any) {
+	marks := make([]string, len(runs))
+	for i, run := range runs {
+		args = append(args, run.ID)
+		marks[i] = d.value(len(args))
+	}
+	return "(" + strings.Join(marks, ", ") + ")", args
 }
 
 // value stands for the n-th value of a statement, from 1.
