@@ -220,6 +220,10 @@ var auditing = []testCase{
 		require.Equal(w, repo.Gate{Kind: repo.BackfillGate, DagID: "a", BackfillID: 7}, found[1].Gate)
 		require.Equal(w, []models.Time{minute(3), minute(4)}, []models.Time{found[1].From, found[1].To})
 	}},
+}
+
+// memory is what cannot be measured beside other tests.
+var memory = []testCase{
 	{"audit: the memory does not grow with the history", func(w *world) {
 		const runs = 1 << 17 // of two minutes, one each minute
 		w.airflow()

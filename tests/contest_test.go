@@ -143,10 +143,11 @@ func lockOnly(w *world) {
 // forced runs a contest with a strategy that the engine has, but would not be given.
 func forced(s dialect.Strategy) func(*world) {
 	return func(w *world) {
+		strategy := s
 		if !w.d.RowLocks { // the only strategy of an engine without row locks is its own
-			s = dialect.SingleWriter
+			strategy = dialect.SingleWriter
 		}
-		contest{gates: mixedContest, isolation: []locking.Option{locking.WithStrategy(s)}}.run(w)
+		contest{gates: mixedContest, isolation: []locking.Option{locking.WithStrategy(strategy)}}.run(w)
 	}
 }
 

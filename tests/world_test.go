@@ -8,6 +8,7 @@ package tests
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -27,14 +28,17 @@ type testCase struct {
 }
 
 // conform runs the whole suite, and what else there is for the engine, on the databases that
-// open makes.
+// open makes: beside that of another engine, since it waits for its server half of the time.
 func conform(t *testing.T, open func(testing.TB) testdb.Database, more ...[]testCase) {
 	engine := open(t).Engine // a server that is missing fails here, once
-	for _, cases := range append(more, applications(engine), admission, backfillGate, backfillLife, backfillCreation, backfillResumption, backfillContests, stateChanges, enqueueing, migration, versioned, upgrades, walking, contests, heldGates, between, interleavings, modelled, hostile, statements, explaining, auditing, clearing, jobs, deaths, runners, moving, embedding, joined, joinedLevels, joinedGone, observing) {
-		for _, c := range cases {
+	run := func(cases ...[]testCase) {
+		for _, c := range slices.Concat(cases...) {
 			t.Run(c.name, func(t *testing.T) { c.test(newWorld(t, open(t))) })
 		}
 	}
+	run(memory) // of the process
+	t.Parallel()
+	run(append(more, applications(engine), admission, backfillGate, backfillLife, backfillCreation, backfillResumption, backfillContests, stateChanges, enqueueing, migration, versioned, upgrades, walking, contests, heldGates, between, interleavings, modelled, hostile, statements, explaining, auditing, clearing, jobs, deaths, runners, moving, embedding, joined, joinedLevels, joinedGone, observing)...)
 }
 
 // world is a database and what a scenario says about it.
