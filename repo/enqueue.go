@@ -5,10 +5,12 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/schema"
 
 	"github.com/usher-go/usher/dialect"
 	"github.com/usher-go/usher/locking"
@@ -184,7 +186,7 @@ func isoformat(t models.Time) string {
 // insert writes the runs and fills in their ids.
 func (r *Repo) insert(tx *gorm.DB, runs []models.DagRun, m *meter) error {
 	for some := range slices.Chunk(runs, insertBatch) {
-		if err := tx.Create(some).Error; err != nil {
+		if err := tx.Omit(r.leftNull(tx, some)...).Create(some).Error; err != nil {
 			return err
 		}
 		if err := r.readKeys(tx, some); err != nil {
@@ -193,6 +195,31 @@ func (r *Repo) insert(tx *gorm.DB, runs []models.DagRun, m *meter) error {
 		m.add(len(some))
 	}
 	return nil
+}
+
+// leftNull are the columns that are NULL in all of the runs. They take a quarter of the time of an
+// INSERT, and need not be sent.
+func (r *Repo) leftNull(tx *gorm.DB, runs []models.DagRun) (columns []string) {
+	for _, f := range r.nullable {
+		null := true
+		for i := 0; null && i < len(runs); i++ {
+			_, null = f.ValueOf(tx.Statement.Context, reflect.ValueOf(&runs[i]).Elem())
+		}
+		if null {
+			columns = append(columns, f.DBName)
+		}
+	}
+	return columns
+}
+
+// nullableOf are the fields whose zero value is NULL.
+func nullableOf(runs *schema.Schema) (fields []*schema.Field) {
+	for _, f := range runs.Fields {
+		if !f.NotNull && !f.PrimaryKey && f.FieldType.Kind() != reflect.String {
+			fields = append(fields, f)
+		}
+	}
+	return fields
 }
 
 // readKeys reads the ids of the runs, where GORM could only guess them.

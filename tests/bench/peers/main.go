@@ -45,7 +45,7 @@ func usher(ctx context.Context, dsn string, w limits.Work) (time.Duration, error
 }
 
 func main() {
-	runs := flag.Int("runs", 2000, "how many runs")
+	runs := flag.Int("runs", 10_000, "how many runs")
 	turns := flag.Int("turns", 3, "how often each is measured")
 	out := flag.String("out", "", "write the table there")
 	flag.Parse()
@@ -62,10 +62,10 @@ func main() {
 
 func measure(ctx context.Context, runs, turns int) (string, error) {
 	var text strings.Builder
-	fmt.Fprintf(&text, "# Beside River and DBOS\n\nRuns through queue, start and finish per second on PostgreSQL, medians of %d turns of %d runs. Made by `make bench/peers`.\n\n| | usher | River (no limits) | DBOS | usher over River | usher over DBOS |\n| --- | ---: | ---: | ---: | ---: | ---: |\n", turns, runs)
+	fmt.Fprintf(&text, "# Beside River and DBOS\n\nRuns through queue, start and finish per second on PostgreSQL, medians of %d turns of %d runs. usher has one scheduler at one gate, and two at 200. Made by `make bench/peers`.\n\n| | usher | River (no limits) | DBOS | usher over River | usher over DBOS |\n| --- | ---: | ---: | ---: | ---: | ---: |\n", turns, runs)
 	for _, w := range []limits.Work{
 		{Gates: 1, Runs: runs, Limits: []int{16}, Schedulers: 1},
-		{Gates: 200, Runs: runs, Limits: []int{1, 2, 3}, Schedulers: 1},
+		{Gates: 200, Runs: runs, Limits: []int{1, 2, 3}, Schedulers: 2},
 	} {
 		took := make([][]time.Duration, len(contestants))
 		for range turns {
