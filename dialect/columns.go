@@ -32,10 +32,11 @@ func TimeValue(d gorm.Dialector, t time.Time) any {
 }
 
 // ReadTime is what to select to read a column of [TimeType] quickly. SQLite's drivers try one form
-// after another on a column of times, but not on an expression, whose text is for [ParseTime].
+// after another on a column of times, but not on an expression, whose text is for [ParseTime];
+// the sign changes nothing else.
 func ReadTime(d gorm.Dialector, column string) string {
 	if d.Name() == "sqlite" {
-		return column + " || ''"
+		return "+" + column
 	}
 	return column
 }

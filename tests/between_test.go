@@ -115,6 +115,27 @@ var between = []testCase{
 			require.Equal(w, models.Running, w.run(first[1].ID).State)
 		}
 	}},
+	{"a run ends in the middle of a pass: what starts in its place starts no earlier", func(w *world) {
+		statements := 1
+		for at := 1; at <= statements; at++ {
+			id := fmt.Sprintf("d%d", at)
+			w.dag(id, 2)
+			w.queue(id, 3, past, time.Minute)
+			first, err := w.r.AdmitAtMost(w.ctx, 1)
+			require.NoError(w, err)
+			require.Len(w, first, 1)
+			count := 0
+			runs, err := w.interrupted(at, func() { require.NoError(w, w.r.Finish(w.ctx, first[0], models.Success)) }, &count).Admit(w.ctx)
+			require.NoError(w, err)
+			require.NotEmpty(w, runs)
+			require.NoError(w, w.r.FinishAll(w.ctx, runs, models.Success))
+			require.Empty(w, w.audit(id), "before statement %d", at)
+			if w.d.RowLocks {
+				statements = count
+			}
+			w.set(id, repo.Paused(true))
+		}
+	}},
 	{"a run is failed and queued again in the middle of a pass: it starts in its new attempt", func(w *world) {
 		before := 4 // the hold, the capacity and the queue come before it
 		if !w.d.RowLocks {

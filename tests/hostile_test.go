@@ -186,3 +186,19 @@ var hostile = []testCase{
 	{"what cannot be stored is refused", hostileRefusals},
 	{"hostile prefixes of tables are quoted", hostileTables},
 }
+
+// numbered: SQLite lets any program put a number into a column of times.
+var numbered = []testCase{
+	{"times that another program has stored as numbers", func(w *world) {
+		w.dag("d", 1)
+		run := w.queue("d", 1, past, 0)[0]
+		require.NoError(w, w.db.Exec("UPDATE dag_run SET run_after = ?, queued_at = ?, created_at = ?", past.Unix(), past.Unix()+1, past.Unix()+2).Error)
+		runs, err := w.r.Admit(w.ctx)
+		require.NoError(w, err)
+		require.Len(w, runs, 1)
+		require.Equal(w, run.ID, runs[0].ID)
+		for i, read := range []models.Time{runs[0].RunAfter, runs[0].QueuedAt, runs[0].CreatedAt} {
+			require.Equal(w, models.At(past.Add(time.Duration(i)*time.Second)), read)
+		}
+	}},
+}

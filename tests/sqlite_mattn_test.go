@@ -9,5 +9,5 @@ import (
 )
 
 func TestSQLiteMattn(t *testing.T) {
-	conform(t, func(t testing.TB) testdb.Database { return testdb.SQLite(t, "sqlite3") }, plans, fullDisk)
+	conform(t, func(t testing.TB) testdb.Database { return testdb.SQLite(t, "sqlite3") }, plans, fullDisk, numbered)
 }
