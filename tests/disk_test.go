@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"gorm.io/gorm"
 
+	"github.com/usher-go/usher/dialect"
 	"github.com/usher-go/usher/internal/testdb"
 	"github.com/usher-go/usher/models"
 	"github.com/usher-go/usher/repo"
@@ -48,10 +49,9 @@ func full(disk string) fault {
 		}
 		require.NoError(c, f.Close())
 		c.until("a write fails", func() bool {
-			run := c.fresh(dagGate("a"))
-			run.Conf = models.JSON(`"` + strings.Repeat("x", 1<<22) + `"`)
-			_, err := c.r.Enqueue(c.ctx, run)
-			return err != nil
+			// It is larger than the pages that the file and its log have freed meanwhile.
+			err := c.db.WithContext(c.ctx).Exec(`UPDATE dag_run SET conf = '"' || hex(zeroblob(?)) || '"' WHERE id = (SELECT MAX(id) FROM dag_run)`, 1<<25).Error
+			return dialect.Classify(c.db.Dialector, err) == dialect.Full
 		})
 		wait(c.ctx, 200*time.Millisecond)
 		require.NoError(c, os.Remove(filler))
