@@ -35,7 +35,7 @@ func (sqlite) Class(err error) Class {
 		return Duplicate
 	}
 	switch code & 0xff {
-	case 5, 6:
+	case 5, 6, 15: // PROTOCOL: it lost the race to begin a transaction for ten seconds (sqlite.org/rescode.html#protocol)
 		return Busy
 	case 3, 14, 23:
 		return Denied

@@ -36,12 +36,21 @@ func moveSchedulers(t *testing.T, from, to maker) {
 		w := newWorld(t, to(t))
 		limits := mixedContest(old)
 		old.dag("left", 5)
-		old.queue("left", 150, past, time.Minute)
 		limits[dagGate("left")] = 5
+		batches := 0
+		until := func(what string, come func() bool) { // runs keep coming: one scheduler may be much faster than the other
+			old.until(what, func() bool {
+				if old.total(models.Queued) < 150 {
+					batches++
+					old.queue("left", 100, past.AddDate(batches, 0, 0), time.Minute)
+				}
+				return come()
+			})
+		}
 
 		tally := exercise.NewTally()
 		doomed := &witness{Tally: tally, up: map[int64]models.DagRun{}}
-		p := old.spawn(work{Runner: true, DeadAfter: takenForDead}, doomed)
+		p := old.spawn(work{Runner: true}, doomed)
 		var handled atomic.Int64
 		handle := func(_ context.Context, run models.DagRun) error {
 			handled.Add(1)
@@ -52,11 +61,11 @@ func moveSchedulers(t *testing.T, from, to maker) {
 			return tally.Down(run)
 		}
 		stopping := old.start(old.db, handle, runner.Workers(3))
-		old.until("runs are handled by both", func() bool { return handled.Load() > 10 && doomed.handled() > 10 })
+		until("runs are handled by both", func() bool { return handled.Load() > 10 && doomed.handled() > 10 })
 		_, err := old.copyTo(w, transfer.Ahead())
 		require.NoError(t, err)
 		more := handled.Load() + 10
-		old.until("more runs are handled", func() bool { return handled.Load() > more })
+		until("more runs are handled", func() bool { return handled.Load() > more })
 
 		old.shoot(p, doomed)
 		stopping.stopped()
@@ -66,7 +75,7 @@ func moveSchedulers(t *testing.T, from, to maker) {
 		var before, after []models.DagRun
 		require.NoError(t, old.db.Order("id").Find(&before).Error)
 
-		going := w.start(w.db, handle, runner.Workers(3), runner.DeadAfter(takenForDead), runner.Heartbeat(500*time.Millisecond))
+		going := w.start(w.db, handle, runner.Workers(3))
 		w.over()
 		going.stopped()
 		require.NoError(t, w.db.Order("id").Find(&after).Error)

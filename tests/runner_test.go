@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -65,7 +66,11 @@ func (w *world) start(db *gorm.DB, handle handler, options ...runner.Option) *st
 	ctx, stop := context.WithCancel(w.ctx)
 	s := &started{w, stop, make(chan error, 1), &log{}}
 	options = append(append(append([]runner.Option{}, quick...), runner.Logger(slog.New(slog.NewTextHandler(s.log, nil)))), options...)
-	go pprof.Do(ctx, pprof.Labels("test", w.Name()), func(ctx context.Context) { s.ended <- runner.Run(ctx, r, handle, options...) })
+	go pprof.Do(ctx, pprof.Labels("test", w.Name()), func(ctx context.Context) {
+		err := runner.Run(ctx, r, handle, options...)
+		fmt.Fprintf(s.log, "it ended: %v\n", err)
+		s.ended <- err
+	})
 	w.Cleanup(func() {
 		stop()
 		if w.Failed() {
