@@ -5,13 +5,16 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/usher-go/usher/dialect"
 )
 
-func init() { ofSQLite["a race that is lost again and again"] = lockingProtocol }
+func TestRacesSQLiteModernc(t *testing.T) {
+	onEngine(t, onSQLite("sqlite"), map[string]func(*engine){"a race that is lost again and again": lockingProtocol})
+}
 
 // lockingProtocol: a transaction begins by taking one of five locks in the -shm file, which lie at
 // its bytes 123 to 127 (sqlite.org/walformat.html). When others take them from it for some ten

@@ -50,7 +50,7 @@ func moveSchedulers(t *testing.T, from, to maker) {
 
 		tally := exercise.NewTally()
 		doomed := &witness{Tally: tally, up: map[int64]models.DagRun{}}
-		p := old.spawn(work{Runner: true}, doomed)
+		p := old.spawn(work{Runner: true, DeadAfter: time.Hour}, doomed)
 		var handled atomic.Int64
 		handle := func(_ context.Context, run models.DagRun) error {
 			handled.Add(1)
@@ -60,7 +60,8 @@ func moveSchedulers(t *testing.T, from, to maker) {
 			<-time.After(workTime)
 			return tally.Down(run)
 		}
-		stopping := old.start(old.db, handle, runner.Workers(3))
+		calm := []runner.Option{runner.Workers(3), runner.Heartbeat(500 * time.Millisecond)}
+		stopping := old.start(old.db, handle, calm...)
 		until("runs are handled by both", func() bool { return handled.Load() > 10 && doomed.handled() > 10 })
 		_, err := old.copyTo(w, transfer.Ahead())
 		require.NoError(t, err)
@@ -75,7 +76,7 @@ func moveSchedulers(t *testing.T, from, to maker) {
 		var before, after []models.DagRun
 		require.NoError(t, old.db.Order("id").Find(&before).Error)
 
-		going := w.start(w.db, handle, runner.Workers(3))
+		going := w.start(w.db, handle, calm...)
 		w.over()
 		going.stopped()
 		require.NoError(t, w.db.Order("id").Find(&after).Error)
