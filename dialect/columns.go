@@ -44,7 +44,12 @@ func ReadTime(d gorm.Dialector, column string) string {
 // ParseTime reads the text of a time, as a driver hands it over that does not parse it
 // itself. Text without an offset is UTC.
 func ParseTime(s string) (time.Time, error) {
-	for _, layout := range []string{timeLayout, time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07:00"} {
+	if len(s) == len(timeLayout) && s[10] == ' ' { // as SQLite has it, which is read faster as RFC 3339
+		if t, err := time.Parse(time.RFC3339Nano, s[:10]+"T"+s[11:]+"Z"); err == nil {
+			return t, nil
+		}
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07:00"} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t.UTC(), nil
 		}

@@ -12,7 +12,7 @@ import (
 
 // queue is the queue of a kind of gate.
 type queue struct {
-	text   string   // the due runs of @dag_id and @backfill_id at @now, in the gate's order
+	text   string   // FROM the due runs r of @dag_id and @backfill_id at @now, in the gate's order
 	inner  string   // the same over the gate's row g
 	row    string   // the gate's row alone
 	astray string   // whether queued runs have no place in that order, which is then elsewhere
@@ -21,7 +21,7 @@ type queue struct {
 
 func dagQueue() queue {
 	return queue{
-		text: `SELECT r.id FROM {dag_run} r{by index}
+		text: `FROM {dag_run} r{by index}
 			WHERE r.state = 'queued' AND r.backfill_id IS NULL AND r.dag_id = @dag_id AND r.run_after <= @now
 			ORDER BY {order}r.run_after, r.id`,
 		row:    "{dag} g",
@@ -33,7 +33,7 @@ func backfillQueue() queue {
 	return queue{
 		// The time is written so that the other index, which knows of it, is no better than the one
 		// that has the order.
-		text: `SELECT r.id FROM {dag_run} r{by place}
+		text: `FROM {dag_run} r{by place}
 			WHERE r.state = 'queued' AND r.backfill_id = @backfill_id AND r.dag_id = @dag_id AND (r.run_after <= @now) IS TRUE
 			ORDER BY {order}r.sort_ordinal, r.run_after, r.id`,
 		row: "{backfill} g",
@@ -110,13 +110,13 @@ func (k kind) picks(u *union, open []openGate, values map[string]any, forEach st
 			}
 		}
 		if len(gates) > 0 {
-			u.add(fmt.Sprintf("SELECT 0 AS stray, 0 AS place, (%s LIMIT 1 OFFSET %d) AS id FROM %s WHERE %s IN @keys", k.inner, n, k.row, k.column),
+			u.add(fmt.Sprintf("SELECT 0 AS stray, 0 AS place, (SELECT r.id %s LIMIT 1 OFFSET %d) AS id FROM %s WHERE %s IN @keys", k.inner, n, k.row, k.column),
 				with(values, "keys", k.keys(gates)))
 		}
 	}
 	for _, g := range open {
 		if k.orders(g) && g.Slots > few {
-			u.add("SELECT 0 AS stray, 0 AS place, q.id AS id FROM ("+k.text+" LIMIT @slots) q", g.values(values))
+			u.add("{part}SELECT 0 AS stray, 0 AS place, r.id AS id "+k.text+" LIMIT @slots{parted}", g.values(values))
 		}
 	}
 }
@@ -129,7 +129,7 @@ func (k kind) picksBySlots(u *union, open []openGate, values map[string]any, for
 		}
 	}
 	for _, slots := range slices.Sorted(maps.Keys(bySlots)) {
-		from := fmt.Sprintf(forEach, k.row, fmt.Sprintf("%s LIMIT %d", k.inner, slots))
+		from := fmt.Sprintf(forEach, k.row, fmt.Sprintf("SELECT r.id %s LIMIT %d", k.inner, slots))
 		u.add("SELECT 0 AS stray, 0 AS place, q.id AS id FROM "+from+" WHERE "+k.column+" IN @keys", with(values, "keys", k.keys(bySlots[slots])))
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"gorm.io/gorm/clause"
 	"gorm.io/gorm/schema"
 
+	"github.com/usher-go/usher/dialect"
 	"github.com/usher-go/usher/locking"
 	"github.com/usher-go/usher/models"
 )
@@ -42,8 +43,9 @@ type Repo struct {
 
 	kinds      []kind
 	names      []string // placeholders in SQL and the tables that they stand for, in pairs
-	index      string   // of the runs by gate
-	placeIndex string   // of a backfill's queued runs by their place
+	words      *atomic.Pointer[words]
+	index      string // of the runs by gate
+	placeIndex string // of a backfill's queued runs by their place
 	queued     queuedColumns
 	nullable   []*schema.Field // of a run
 	ring       *ring
@@ -71,7 +73,8 @@ func New(db *gorm.DB, options ...Option) (*Repo, error) {
 		db:            locking.Unprepared(db).Session(&gorm.Session{QueryFields: true}), // no *: a later version may add a column
 		logger:        slog.New(slog.DiscardHandler),
 		job:           &atomic.Pointer[int64]{},
-		ring:          &ring{perRun: 1},
+		words:         &atomic.Pointer[words]{},
+		ring:          &ring{after: map[Kind]any{}, perRun: 1},
 		maxActiveRuns: DefaultMaxActiveRuns,
 		gatesPerPass:  DefaultGatesPerPass,
 		runsPerPass:   DefaultRunsPerPass,
@@ -128,21 +131,34 @@ func (r *Repo) nameTables() error {
 	return nil
 }
 
+// words are what the placeholders in SQL stand for on a server.
+type words struct {
+	server *dialect.Server
+	*strings.Replacer
+}
+
 // sql puts names into a statement, and what the engine needs to be told to use the runs' indexes.
 func (r *Repo) sql(text string) string {
-	return strings.NewReplacer(append(r.hints(), r.names...)...).Replace(text)
+	server := locking.Found(r.db)
+	known := r.words.Load()
+	if known == nil || known.server != server {
+		known = &words{server, strings.NewReplacer(append(r.hints(server), r.names...)...)}
+		r.words.Store(known)
+	}
+	return known.Replace(text)
 }
 
 // hints are what statements say in the engine's way, each behind its name. Where it goes by the
 // order that is asked for, runs without a place are asked for in theirs: the index by gate, which
 // does not have it, would lead through the whole queue.
-func (r *Repo) hints() []string {
+func (r *Repo) hints(server *dialect.Server) []string {
 	byIndex, byPlace, order, inOrder := "", "", "", ""
 	noPlace := "r.sort_ordinal = " + strconv.Itoa(models.NoPlace)
 	runs := r.names[slices.Index(r.names, "{dag_run}")+1]
 	count, counted, runsByID := "(SELECT COUNT(*) ", ")", "CROSS JOIN "+runs+" r"
-	server := locking.Found(r.db)
+	part, parted := "(", ")"
 	if server != nil {
+		part, parted = server.Part()
 		byIndex, byPlace, order = server.ForceIndex(r.index), server.ForceIndex(r.placeIndex), server.OrderBy("r.state", "r.backfill_id", "r.dag_id")
 	}
 	if order != "" {
@@ -156,6 +172,7 @@ func (r *Repo) hints() []string {
 	return []string{
 		"{by index}", byIndex, "{by place}", byPlace, "{order}", order, "{in order}", inOrder, "{no place}", noPlace,
 		"{count}", count, "{counted}", counted, "{runs by p.id}", runsByID,
+		"{part}", part, "{parted}", parted,
 	}
 }
 

@@ -2,10 +2,10 @@ package repo
 
 import (
 	"context"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 )
 
@@ -114,73 +114,97 @@ func (r *Repo) nextGates(ctx context.Context, runs int) (gates []Gate, fresh boo
 
 // waitingGates is the hint: gates that have due runs and seem to have room, read before the
 // transaction: of each kind, the next ones around the ring of keys. Nothing depends on its
-// being right.
+// being right. Where the ring ends before there are enough, it goes on from the beginning, in a
+// statement of its own: in one, MySQL and MariaDB would look for both parts always.
 func (r *Repo) waitingGates(ctx context.Context, limit int) (found []Gate, err error) {
 	now, _, err := r.now(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var selects []string
-	var args []any
-	for _, k := range r.kinds {
-		after, err := r.place(ctx, k)
-		if err != nil {
-			return nil, err
-		}
-		ahead, behind := k.walk(now.SQL, ">"), k.walk(now.SQL, "<=")
-		selects = append(selects, "SELECT * FROM (SELECT * FROM ("+ahead+") a UNION ALL SELECT * FROM ("+behind+") b LIMIT ?) "+string(k.kind)+"_ring")
-		half := append(append([]any{after}, now.Vars...), limit)
-		args = append(append(append(args, half...), half...), limit)
-	}
-	if err := r.db.WithContext(ctx).Raw(r.sql(strings.Join(selects, " UNION ALL ")), args...).Scan(&found).Error; err != nil {
+	places, err := r.places(ctx)
+	if err != nil {
 		return nil, err
 	}
-	r.moveTo(found)
-	return found, nil
+	for _, direction := range []string{">", "<="} {
+		var u union
+		for _, k := range r.kinds {
+			place, missing := places[k.kind], limit-len(k.of(found))
+			if missing > 0 && (direction == ">" || place != k.start) {
+				u.add("SELECT * FROM ("+k.walk(direction)+") "+string(k.kind)+"_ring", map[string]any{"place": place, "now": now, "missing": missing})
+			}
+		}
+		if len(u.selects) == 0 {
+			break
+		}
+		var some []Gate
+		if err := r.db.WithContext(ctx).Raw("?", r.named(u)).Scan(&some).Error; err != nil {
+			return nil, err
+		}
+		found = append(found, some...)
+	}
+	return r.moveBehind(found, limit), nil
 }
 
 // gatesOfKind is how many gates of a kind a pass takes: about as many in all as runs; share has
 // the rest. It may be none.
 func (r *Repo) gatesOfKind(runs int) int { return min(r.gatesPerPass, runs/len(r.kinds)) }
 
-// walk finds the next gates of a kind from a place on.
-func (k kind) walk(now, from string) string {
-	return "SELECT " + k.names + " FROM " + k.from + " WHERE " + k.column + " " + from + " ? AND " + k.some() + " AND " + k.admits +
-		" AND " + k.due(now) + " AND " + k.limit + " > " + k.running() + " ORDER BY " + k.column + " LIMIT ?"
+// walk finds the next @missing gates of a kind from @place on.
+func (k kind) walk(direction string) string {
+	return "SELECT " + k.names + " FROM " + k.from + " WHERE " + k.column + " " + direction + " @place AND " + k.some() + " AND " + k.admits +
+		" AND " + k.due("@now") + " AND " + k.limit + " > " + k.running() + " ORDER BY " + k.column + " LIMIT @missing"
 }
 
-// place is the key after which the walk goes on. A scheduler begins at a gate picked at
+// places are the keys after which the walk goes on, by kind. A scheduler begins at gates picked at
 // random, so that several do not walk side by side.
-func (r *Repo) place(ctx context.Context, k kind) (any, error) {
+func (r *Repo) places(ctx context.Context) (map[Kind]any, error) {
 	r.ring.mu.Lock()
 	defer r.ring.mu.Unlock()
-	if after, ok := r.ring.after[k.kind]; ok {
-		return after, nil
+	for _, k := range r.kinds {
+		if _, ok := r.ring.after[k.kind]; !ok {
+			place, err := r.anyPlace(ctx, k)
+			if err != nil {
+				return nil, err
+			}
+			r.ring.after[k.kind] = place
+		}
 	}
+	return maps.Clone(r.ring.after), nil
+}
+
+// anyPlace is the key of a gate picked at random, or the place before them all.
+func (r *Repo) anyPlace(ctx context.Context, k kind) (any, error) {
 	db := r.db.WithContext(ctx)
 	var gates int64
 	if err := db.Model(k.model).Count(&gates).Error; err != nil {
 		return nil, err
 	}
-	after := []Gate{}
-	if err := db.Raw(r.sql("SELECT "+k.names+" FROM "+k.from+" ORDER BY "+k.column+" LIMIT 1 OFFSET ?"), rand.N(gates+1)).Scan(&after).Error; err != nil {
+	var picked []Gate
+	if err := db.Raw(r.sql("SELECT "+k.names+" FROM "+k.from+" ORDER BY "+k.column+" LIMIT 1 OFFSET ?"), rand.N(gates+1)).Scan(&picked).Error; err != nil {
 		return nil, err
 	}
-	if r.ring.after == nil {
-		r.ring.after = map[Kind]any{}
+	if len(picked) == 0 {
+		return k.start, nil
 	}
-	r.ring.after[k.kind] = k.start
-	if len(after) == 1 {
-		r.ring.after[k.kind] = k.key(after[0])
-	}
-	return r.ring.after[k.kind], nil
+	return k.key(picked[0]), nil
 }
 
-// moveTo puts the scheduler's place behind the gates found.
-func (r *Repo) moveTo(found []Gate) {
+// moveBehind puts the scheduler's place behind the gates found. Fewer than asked for are all
+// that there are of a kind: the next walk looks at the ring from its beginning, and chance decides
+// where among them the pass begins, so that schedulers do not go side by side.
+func (r *Repo) moveBehind(found []Gate, limit int) (inTurn []Gate) {
 	r.ring.mu.Lock()
 	defer r.ring.mu.Unlock()
-	for _, g := range found {
-		r.ring.after[g.Kind] = r.kindOf(g).key(g)
+	for _, k := range r.kinds {
+		gates := k.of(found)
+		if n := len(gates); n == limit {
+			r.ring.after[k.kind] = k.key(gates[n-1])
+		} else {
+			r.ring.after[k.kind] = k.start
+			first := rand.N(n + 1)
+			gates = append(gates[first:], gates[:first]...)
+		}
+		inTurn = append(inTurn, gates...)
 	}
+	return inTurn
 }

@@ -163,7 +163,7 @@ var deaths = []testCase{
 			}
 		}
 		require.Greater(w, after, 8, "a pass has several statements")
-		job, over := w.orphaned(after)
+		job, over := w.orphaned(after + 1) // a pass has one more when it begins among the gates
 		require.True(w, over)
 		if after%2 == 0 {
 			w.byAnother(job, over)

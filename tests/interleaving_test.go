@@ -304,12 +304,11 @@ func overlapping() situation {
 	}
 	s.data, s.options = d, []repo.Option{repo.WithGatesPerPass(2)}
 	s.prepare = func(w *world, d *data, repos []*repo.Repo) {
-		_, err := repos[0].Admit(w.ctx)
-		require.NoError(w, err)
-		data{dags: d.dags, runs: d.runs[:1]}.insert(w)
-		runs, err := repos[1].Admit(w.ctx)
-		require.NoError(w, err)
-		require.Len(w, runs, 1, "it goes on behind a")
+		for _, r := range repos { // without gates, they begin before them all
+			w.admitted(r, 0)
+		}
+		data{}.withDag("0", 1).withDag("a", 1).withRuns("0", 0, 1).withRuns("a", 0, 1).insert(w)
+		w.admitted(repos[1], 2) // two are as many as a pass looks at, so it goes on behind them
 	}
 	return s
 }

@@ -70,6 +70,11 @@ func (w *world) copyRuns(dagID, backfillID, where, from, suffix string, state mo
 		WHERE r.dag_id = 'seed' AND r.state = 'queued' AND %s`, dagID, suffix, state, backfillID, from, where)).Error)
 }
 
+// requeueAll puts all running runs back into the queue.
+func (w *world) requeueAll() {
+	require.NoError(w, w.db.Model(&models.DagRun{}).Where("state = ?", models.Running).UpdateColumn("state", models.Queued).Error)
+}
+
 func (w *world) total(state models.State) int {
 	var n int64
 	require.NoError(w, w.db.Model(&models.DagRun{}).Where("state = ?", state).Count(&n).Error)
@@ -83,7 +88,7 @@ func (w *world) plan(statement string) string {
 	if w.d.Engine == "MySQL" {
 		explain += "FORMAT=TRADITIONAL " // 9 has another default
 	}
-	if !strings.HasPrefix(statement, "SELECT") {
+	if !isSelect(statement) {
 		explain = strings.Replace(explain, "(ANALYZE, TIMING OFF) ", "", 1)
 	}
 	rows, err := w.db.Raw(explain + statement).Rows()
@@ -108,6 +113,11 @@ func (w *world) plan(statement string) string {
 	}
 	require.NoError(w, rows.Err())
 	return strings.Join(lines, "\n")
+}
+
+// isSelect tells a SELECT, maybe in parentheses, from a change.
+func isSelect(statement string) bool {
+	return strings.HasPrefix(strings.TrimLeft(statement, "("), "SELECT")
 }
 
 // wasteful finds, in a plan, a scan of the runs or a sort of the queue. The gates may be scanned.
@@ -267,7 +277,7 @@ func (w *world) readsOf(statements []string, again *gorm.DB) (reads, checked int
 		require.NotEmpty(w, plan)
 		w.checkPlan(statement, plan)
 		n := read(plan)
-		if again.Name() == "mysql" && strings.HasPrefix(statement, "SELECT") {
+		if again.Name() == "mysql" && isSelect(statement) {
 			n = w.handlers(again, statement)
 		}
 		w.Logf("%d rows read by %.60s\n%.3000s", n, statement, plan)
@@ -294,7 +304,7 @@ func (w *world) checkPass() {
 		runs, err := r.Admit(w.ctx)
 		require.NoError(w, err)
 		require.NotEmpty(w, runs)
-		require.NoError(w, w.db.Model(&models.DagRun{}).Where("state = ?", models.Running).UpdateColumn("state", models.Queued).Error)
+		w.requeueAll()
 		reads, checked := w.readsOf(t.statements, again)
 		require.GreaterOrEqual(w, checked, 4, "hint, capacity, queues, change")
 		if w.d.RowLocks { // SQLite does not tell what it read

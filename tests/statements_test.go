@@ -25,11 +25,11 @@ func (w *world) statementsOf(prefix string, gates, n, limit int) int {
 	r, t := w.traced()
 	_, err := w.repo(repo.WithRunsPerPass(1)).Admit(w.ctx) // not counted
 	require.NoError(w, err)
-	require.NoError(w, w.db.Model(&models.DagRun{}).Where("state = ?", models.Running).UpdateColumn("state", models.Queued).Error)
+	w.requeueAll()
 	_, err = r.Admit(w.ctx)
 	require.NoError(w, err)
 	first := len(t.statements) // with the choice of a place in the ring
-	require.NoError(w, w.db.Model(&models.DagRun{}).Where("state = ?", models.Running).UpdateColumn("state", models.Queued).Error)
+	w.requeueAll()
 	runs, err := r.Admit(w.ctx)
 	require.NoError(w, err)
 	require.Len(w, runs, 2*gates*min(n, limit))

@@ -40,6 +40,30 @@ var walking = []testCase{
 		w.running(want)
 		require.Empty(w, w.pass())
 	}},
+	{"the walk looks behind its place only where the ring ends, and not when it has begun at the beginning", func(w *world) {
+		r, t := w.traced(repo.WithGatesPerPass(3))
+		w.admitted(r, 0) // without gates, it begins before them all
+		w.dags(12, 1, 1)
+		for pass, walks := range []int{1, 1, 1, 1, 2, 1} {
+			t.statements = nil
+			w.admitted(r, map[bool]int{true: 3}[pass < 4])
+			require.Len(w, slices.DeleteFunc(t.statements, func(s string) bool { return !strings.Contains(s, "_ring") }), walks, "pass %d", pass)
+		}
+	}},
+	{"schedulers that see all gates at once begin anywhere among them", func(w *world) {
+		w.dags(4, 10, 10)
+		seen := map[string]bool{}
+		for range 20 {
+			r := w.repo(repo.WithRunsPerPass(10)) // five gates of a kind at a time
+			w.admitted(r, 10)                     // and by now it knows that three will do
+			w.requeueAll()
+			for _, run := range w.admitted(r, 10) {
+				seen[run.DagID] = true
+			}
+			w.requeueAll()
+		}
+		require.Len(w, seen, 4)
+	}},
 	{"a hog does not starve the others, whatever finishes in it", func(w *world) {
 		w.dag("hog", 1000)
 		w.queue("hog", 400, past, time.Minute)

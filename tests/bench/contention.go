@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -24,10 +26,13 @@ type worker struct {
 	Empty, Lost  int // passes that started nothing; those that lost every attempt
 }
 
-const workerVariable = "USHER_BENCH_WORKER"
+const (
+	workerVariable = "USHER_BENCH_WORKER"
+	ready          = "ready"
+)
 
-// work is the life of a scheduler process: it admits for a while, and pauses at random after a
-// pass that started nothing.
+// work is the life of a scheduler process: it says that it is ready, waits for the end of its input,
+// admits for a while, and pauses at random after a pass that started nothing.
 func work(text string) error {
 	var w worker
 	if err := json.Unmarshal([]byte(text), &w); err != nil {
@@ -41,6 +46,13 @@ func work(text string) error {
 	defer d.close()
 	r, err := repo.New(d.db)
 	if err != nil {
+		return err
+	}
+	if _, err := locking.Server(context.Background(), d.db); err != nil {
+		return err
+	}
+	fmt.Println(ready)
+	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
 		return err
 	}
 	for end := time.Now().Add(time.Duration(w.Seconds * float64(time.Second))); time.Now().Before(end); {
@@ -97,7 +109,7 @@ func contention(b *bench) error {
 // rate is the runs admitted per second.
 func (w worker) rate() float64 { return float64(w.Runs) / w.Seconds }
 
-// race adds up what so many processes do.
+// race adds up what so many processes do from the moment at which all of them are ready.
 func (b *bench) race(d *database, processes int) (all worker, err error) {
 	text, err := json.Marshal(worker{Engine: d.name, DSN: d.DSN, Seconds: b.size.seconds})
 	if err != nil {
@@ -107,24 +119,51 @@ func (b *bench) race(d *database, processes int) (all worker, err error) {
 	if err != nil {
 		return all, err
 	}
-	answers := make(chan worker, processes)
-	failures := make(chan error, processes)
+	ctx, stop := context.WithCancel(b.ctx)
+	defer stop()
+	var crowd []*scheduler
 	for range processes {
-		go func() {
-			var answer worker
-			cmd := exec.CommandContext(b.ctx, program)
-			cmd.Env, cmd.Stderr = append(os.Environ(), workerVariable+"="+string(text)), os.Stderr
-			out, err := cmd.Output()
-			failures <- errors.Join(err, json.Unmarshal(out, &answer))
-			answers <- answer
-		}()
+		s := &scheduler{Cmd: exec.CommandContext(ctx, program)}
+		s.Env, s.Stderr = append(os.Environ(), workerVariable+"="+string(text)), os.Stderr
+		if err := s.begin(); err != nil {
+			return all, err
+		}
+		crowd = append(crowd, s)
 	}
-	for range processes {
-		err = errors.Join(err, <-failures)
-		a := <-answers
+	for _, s := range crowd {
+		if said, err := s.said.ReadString('\n'); err != nil || said != ready+"\n" {
+			return all, fmt.Errorf("a scheduler process said %q: %w", said, err)
+		}
+	}
+	for _, s := range crowd {
+		err = errors.Join(err, s.start.Close())
+	}
+	for _, s := range crowd {
+		var a worker
+		err = errors.Join(err, json.NewDecoder(s.said).Decode(&a), s.Wait())
 		all.Runs, all.Passes, all.Empty, all.Lost, all.Seconds = all.Runs+a.Runs, all.Passes+a.Passes, all.Empty+a.Empty, all.Lost+a.Lost, a.Seconds
 	}
 	return all, err
+}
+
+// scheduler is a process that works.
+type scheduler struct {
+	*exec.Cmd
+	start io.Closer // close it to have it start
+	said  *bufio.Reader
+}
+
+func (s *scheduler) begin() error {
+	in, err := s.StdinPipe()
+	if err != nil {
+		return err
+	}
+	out, err := s.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	s.start, s.said = in, bufio.NewReader(out)
+	return s.Start()
 }
 
 // memory measures what a scheduler process holds before and after many passes.
