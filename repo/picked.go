@@ -67,7 +67,7 @@ func (r *Repo) pickedIDs(tx *gorm.DB, u union, _ int) (found []*pick, err error)
 		Stray int
 		ID    int64
 	}
-	err = tx.Raw("?", r.named(u)).Scan(&ids).Error
+	err = tx.Raw("SELECT p.stray, p.id FROM (?) p", r.named(u)).Scan(&ids).Error
 	for _, p := range ids {
 		found = append(found, &pick{stray: p.Stray, run: models.DagRun{ID: p.ID}})
 	}

@@ -74,7 +74,7 @@ func New(db *gorm.DB, options ...Option) (*Repo, error) {
 		logger:        slog.New(slog.DiscardHandler),
 		job:           &atomic.Pointer[int64]{},
 		words:         &atomic.Pointer[words]{},
-		ring:          &ring{after: map[Kind]any{}, perRun: 1},
+		ring:          &ring{after: map[Kind]any{}, few: map[Kind]bool{}, perRun: 1},
 		maxActiveRuns: DefaultMaxActiveRuns,
 		gatesPerPass:  DefaultGatesPerPass,
 		runsPerPass:   DefaultRunsPerPass,
@@ -187,12 +187,12 @@ func (r *Repo) forEach() string {
 // now is the clock that schedulers agree on, as an operand of SQL: the database's, unless the
 // application gave its own. To read it, select column and ask [Repo.clockOr].
 func (r *Repo) now(ctx context.Context) (now clause.Expr, column string, err error) {
-	if r.clock != nil {
-		return clause.Expr{SQL: "?", Vars: []any{models.At(r.clock())}}, "NULL", nil
-	}
-	server, err := locking.Server(ctx, r.db)
+	server, err := locking.Server(ctx, r.db) // also for the sake of what statements say in its way
 	if err != nil {
 		return now, "", err
+	}
+	if r.clock != nil {
+		return clause.Expr{SQL: "?", Vars: []any{models.At(r.clock())}}, "NULL", nil
 	}
 	return clause.Expr{SQL: server.Now()}, server.Now(), nil
 }

@@ -15,6 +15,8 @@ import (
 type ring struct {
 	mu     sync.Mutex
 	after  map[Kind]any
+	few    map[Kind]bool // whether the last walk has found all that wait
+	walks  int
 	ahead  []Gate
 	perRun float64 // how many gates a pass takes for each run that it may start, at most one
 	freed  map[Gate]bool
@@ -114,23 +116,28 @@ func (r *Repo) nextGates(ctx context.Context, runs int) (gates []Gate, fresh boo
 
 // waitingGates is the hint: gates that have due runs and seem to have room, read before the
 // transaction: of each kind, the next ones around the ring of keys. Nothing depends on its
-// being right. Where the ring ends before there are enough, it goes on from the beginning, in a
-// statement of its own: in one, MySQL and MariaDB would look for both parts always.
+// being right. What lies behind the scheduler's place is asked for at once when the last walk had to
+// go there, or else in a second statement where the ring ends: MySQL and MariaDB look for all
+// parts of a statement, also when the first has enough.
 func (r *Repo) waitingGates(ctx context.Context, limit int) (found []Gate, err error) {
 	now, _, err := r.now(ctx)
 	if err != nil {
 		return nil, err
 	}
-	places, err := r.places(ctx)
+	places, few, err := r.places(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, direction := range []string{">", "<="} {
+	for _, second := range []bool{false, true} {
 		var u union
 		for _, k := range r.kinds {
-			place, missing := places[k.kind], limit-len(k.of(found))
-			if missing > 0 && (direction == ">" || place != k.start) {
-				u.add("SELECT * FROM ("+k.walk(direction)+") "+string(k.kind)+"_ring", map[string]any{"place": place, "now": now, "missing": missing})
+			missing := limit - len(k.of(found))
+			values := map[string]any{"place": places[k.kind], "now": now, "missing": missing}
+			if !second {
+				u.add(k.walk(">"), values)
+			}
+			if missing > 0 && few[k.kind] != second {
+				u.add(k.walk("<="), values)
 			}
 		}
 		if len(u.selects) == 0 {
@@ -142,7 +149,7 @@ func (r *Repo) waitingGates(ctx context.Context, limit int) (found []Gate, err e
 		}
 		found = append(found, some...)
 	}
-	return r.moveBehind(found, limit), nil
+	return r.moveBehind(places, found, limit), nil
 }
 
 // gatesOfKind is how many gates of a kind a pass takes: about as many in all as runs; share has
@@ -151,25 +158,28 @@ func (r *Repo) gatesOfKind(runs int) int { return min(r.gatesPerPass, runs/len(r
 
 // walk finds the next @missing gates of a kind from @place on.
 func (k kind) walk(direction string) string {
-	return "SELECT " + k.names + " FROM " + k.from + " WHERE " + k.column + " " + direction + " @place AND " + k.some() + " AND " + k.admits +
-		" AND " + k.due("@now") + " AND " + k.limit + " > " + k.running() + " ORDER BY " + k.column + " LIMIT @missing"
+	return "SELECT * FROM (SELECT " + k.names + " FROM " + k.from + " WHERE " + k.column + " " + direction + " @place AND " + k.some() + " AND " + k.admits +
+		" AND " + k.due("@now") + " AND " + k.limit + " > " + k.running() + " ORDER BY " + k.column + " LIMIT @missing) " + string(k.kind) + "_ring"
 }
 
-// places are the keys after which the walk goes on, by kind. A scheduler begins at gates picked at
-// random, so that several do not walk side by side.
-func (r *Repo) places(ctx context.Context) (map[Kind]any, error) {
-	r.ring.mu.Lock()
-	defer r.ring.mu.Unlock()
+// places are the keys after which the walk goes on, by kind, and whether the last walk has found all
+// that wait. A scheduler begins at gates picked at random, so that several do not walk side by side.
+func (r *Repo) places(ctx context.Context) (places map[Kind]any, few map[Kind]bool, err error) {
+	places, few = r.ring.places()
 	for _, k := range r.kinds {
-		if _, ok := r.ring.after[k.kind]; !ok {
-			place, err := r.anyPlace(ctx, k)
-			if err != nil {
-				return nil, err
+		if _, ok := places[k.kind]; !ok {
+			if places[k.kind], err = r.anyPlace(ctx, k); err != nil {
+				return nil, nil, err
 			}
-			r.ring.after[k.kind] = place
 		}
 	}
-	return maps.Clone(r.ring.after), nil
+	return places, few, nil
+}
+
+func (r *ring) places() (places map[Kind]any, few map[Kind]bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.after), maps.Clone(r.few)
 }
 
 // anyPlace is the key of a gate picked at random, or the place before them all.
@@ -189,22 +199,22 @@ func (r *Repo) anyPlace(ctx context.Context, k kind) (any, error) {
 	return k.key(picked[0]), nil
 }
 
-// moveBehind puts the scheduler's place behind the gates found. Fewer than asked for are all
-// that there are of a kind: the next walk looks at the ring from its beginning, and chance decides
-// where among them the pass begins, so that schedulers do not go side by side.
-func (r *Repo) moveBehind(found []Gate, limit int) (inTurn []Gate) {
+// moveBehind puts the scheduler's places behind the gates that were found, as many as were asked
+// for. The kinds take turns in coming first, since a pass may have one gate only.
+func (r *Repo) moveBehind(places map[Kind]any, found []Gate, limit int) (inTurn []Gate) {
 	r.ring.mu.Lock()
 	defer r.ring.mu.Unlock()
-	for _, k := range r.kinds {
+	for i := range r.kinds {
+		k := r.kinds[(r.ring.walks+i)%len(r.kinds)]
 		gates := k.of(found)
-		if n := len(gates); n == limit {
-			r.ring.after[k.kind] = k.key(gates[n-1])
-		} else {
-			r.ring.after[k.kind] = k.start
-			first := rand.N(n + 1)
-			gates = append(gates[first:], gates[:first]...)
+		gates = gates[:min(limit, len(gates))]
+		r.ring.few[k.kind] = len(gates) < limit
+		r.ring.after[k.kind] = places[k.kind]
+		if len(gates) > 0 {
+			r.ring.after[k.kind] = k.key(gates[len(gates)-1])
 		}
 		inTurn = append(inTurn, gates...)
 	}
+	r.ring.walks++
 	return inTurn
 }

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"context"
 	"errors"
 	"reflect"
 	"time"
@@ -418,6 +419,32 @@ var joined = []testCase{
 	{"in the caller's transaction: a mistake leaves it usable", aMistake},
 	{"in the caller's transaction: its own savepoints", ownSavepoints},
 	{"in the caller's transaction: what it has queued starts in it", inOne},
+	{"a pass that waits for the only connection does not keep the transaction that has it from its own", func(w *world) {
+		w.dag("d", 1)
+		w.queue("d", 1, past, 0)
+		db := w.d.Open(w)
+		pool, err := db.DB()
+		require.NoError(w, err)
+		pool.SetMaxOpenConns(1)
+		_, err = locking.Server(w.ctx, db)
+		require.NoError(w, err)
+		w.r, err = repo.New(db)
+		require.NoError(w, err)
+		ctx, stop := context.WithTimeout(w.ctx, time.Minute)
+		defer stop()
+		other := make(chan error, 1)
+		require.NoError(w, w.joined(db, func(_ *gorm.DB, in *repo.Repo) error {
+			go func() {
+				_, err := w.r.Admit(ctx)
+				other <- err
+			}()
+			require.Eventually(w, func() bool { return pool.Stats().WaitCount > 0 }, time.Minute, time.Millisecond)
+			runs, err := in.Admit(ctx)
+			require.Len(w, runs, 1)
+			return err
+		}))
+		require.NoError(w, <-other)
+	}},
 	{"in the caller's transaction: which is none", func(w *world) {
 		_, err := w.r.WithTx(w.db)
 		require.ErrorIs(w, err, locking.ErrNoTransaction)

@@ -79,6 +79,14 @@ var explaining = []testCase{
 		b := w.backfill("d", 2, 5)
 		inLine(w, b, w.runsOf(b), 2)
 	}},
+	{"why: asked first of all, with a clock of the application's own", func(w *world) {
+		w.dag("d", 1)
+		run := w.queue("d", 1, past, 0)[0]
+		var err error
+		w.r, err = repo.New(w.d.Open(w), repo.WithClock(time.Now)) // nothing is known of the database yet
+		require.NoError(w, err)
+		w.why(run, repo.NextPass)
+	}},
 	{"why: a DAG that is paused, stale, or missing", func(w *world) {
 		w.dag("d", 1)
 		b := w.backfill("d", 1, 1)

@@ -131,8 +131,8 @@ func (b *bench) race(d *database, processes int) (all worker, err error) {
 		crowd = append(crowd, s)
 	}
 	for _, s := range crowd {
-		if said, err := s.said.ReadString('\n'); err != nil || said != ready+"\n" {
-			return all, fmt.Errorf("a scheduler process said %q: %w", said, err)
+		if said, err := s.said.ReadString('\n'); said != ready+"\n" {
+			return all, fmt.Errorf("a scheduler process said %q: %v", said, err)
 		}
 	}
 	for _, s := range crowd {
