@@ -74,7 +74,7 @@ func New(db *gorm.DB, options ...Option) (*Repo, error) {
 		logger:        slog.New(slog.DiscardHandler),
 		job:           &atomic.Pointer[int64]{},
 		words:         &atomic.Pointer[words]{},
-		ring:          &ring{after: map[Kind]any{}, few: map[Kind]bool{}, perRun: 1},
+		ring:          &ring{after: map[Kind]any{}, round: map[Kind]bool{}, perRun: 1},
 		maxActiveRuns: DefaultMaxActiveRuns,
 		gatesPerPass:  DefaultGatesPerPass,
 		runsPerPass:   DefaultRunsPerPass,

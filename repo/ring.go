@@ -15,7 +15,7 @@ import (
 type ring struct {
 	mu     sync.Mutex
 	after  map[Kind]any
-	few    map[Kind]bool // whether the last walk has found all that wait
+	round  map[Kind]bool // whether the last walk went all the way round
 	walks  int
 	ahead  []Gate
 	perRun float64 // how many gates a pass takes for each run that it may start, at most one
@@ -124,7 +124,7 @@ func (r *Repo) waitingGates(ctx context.Context, limit int) (found []Gate, err e
 	if err != nil {
 		return nil, err
 	}
-	places, few, err := r.places(ctx)
+	places, round, err := r.places(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func (r *Repo) waitingGates(ctx context.Context, limit int) (found []Gate, err e
 			if !second {
 				u.add(k.walk(">"), values)
 			}
-			if missing > 0 && few[k.kind] != second {
+			if missing > 0 && round[k.kind] != second {
 				u.add(k.walk("<="), values)
 			}
 		}
@@ -162,10 +162,10 @@ func (k kind) walk(direction string) string {
 		" AND " + k.due("@now") + " AND " + k.limit + " > " + k.running() + " ORDER BY " + k.column + " LIMIT @missing) " + string(k.kind) + "_ring"
 }
 
-// places are the keys after which the walk goes on, by kind, and whether the last walk has found all
-// that wait. A scheduler begins at gates picked at random, so that several do not walk side by side.
-func (r *Repo) places(ctx context.Context) (places map[Kind]any, few map[Kind]bool, err error) {
-	places, few = r.ring.places()
+// places are the keys after which the walk goes on, by kind, and whether the last walk went all
+// the way round. A scheduler begins at gates picked at random, so that several do not walk side by side.
+func (r *Repo) places(ctx context.Context) (places map[Kind]any, round map[Kind]bool, err error) {
+	places, round = r.ring.places()
 	for _, k := range r.kinds {
 		if _, ok := places[k.kind]; !ok {
 			if places[k.kind], err = r.anyPlace(ctx, k); err != nil {
@@ -173,13 +173,13 @@ func (r *Repo) places(ctx context.Context) (places map[Kind]any, few map[Kind]bo
 			}
 		}
 	}
-	return places, few, nil
+	return places, round, nil
 }
 
-func (r *ring) places() (places map[Kind]any, few map[Kind]bool) {
+func (r *ring) places() (places map[Kind]any, round map[Kind]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return maps.Clone(r.after), maps.Clone(r.few)
+	return maps.Clone(r.after), maps.Clone(r.round)
 }
 
 // anyPlace is the key of a gate picked at random, or the place before them all.
@@ -208,7 +208,7 @@ func (r *Repo) moveBehind(places map[Kind]any, found []Gate, limit int) (inTurn 
 		k := r.kinds[(r.ring.walks+i)%len(r.kinds)]
 		gates := k.of(found)
 		gates = gates[:min(limit, len(gates))]
-		r.ring.few[k.kind] = len(gates) < limit
+		r.ring.round[k.kind] = len(gates) < limit
 		r.ring.after[k.kind] = places[k.kind]
 		if len(gates) > 0 {
 			r.ring.after[k.kind] = k.key(gates[len(gates)-1])
