@@ -1,10 +1,6 @@
 package dialect
 
-import (
-	"database/sql"
-
-	"gorm.io/gorm/schema"
-)
+import "database/sql"
 
 // NoKeyUpdate reports whether the server has FOR NO KEY UPDATE, which lets rows with a foreign
 // key to a locked row be inserted.
@@ -28,17 +24,6 @@ func (s *Server) OrderBy(state, first, second string) string {
 // index with all that is asked for. PostgreSQL joins a hundred rows by their key by reading all of
 // a table of 20,000, and without statistics it counts by whichever of two indexes it meets first.
 func (s *Server) ReadsAll() bool { return s.Engine == "PostgreSQL" }
-
-// Among is the condition that a number, or a text, is one of a list. Its first ? stands for the
-// column, the second for the list without parentheses. PostgreSQL would read all of a table of
-// 20,000 rows to find 200 by their key; when the list comes from a subquery, it does not know how
-// long that is, and goes by the key.
-func (s *Server) Among(kind schema.DataType) string {
-	if name, ok := map[schema.DataType]string{schema.Int: "bigint", schema.String: "text"}[kind]; ok && s.ReadsAll() {
-		return "? = ANY ((SELECT ARRAY[?]::" + name + "[])::" + name + "[])"
-	}
-	return "? IN (?)"
-}
 
 // ForceIndex is what follows a table in FROM to have it read through an index. MySQL and
 // MariaDB, left alone, look for one row by LIMIT 1 in an index that knows nothing of the

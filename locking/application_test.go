@@ -181,7 +181,7 @@ func dryRun(e *engine) {
 	require.ErrorIs(e, err, locking.ErrDryRun)
 	keys := "id IN (1,2)"
 	if e.server().ReadsAll() {
-		keys = "id = ANY ((SELECT ARRAY[1,2]::bigint[])::bigint[])"
+		keys = "id = ANY ((SELECT '{1,2}'::bigint[])::bigint[])"
 	}
 	want := e.locks("SELECT id FROM gates WHERE " + keys + " ORDER BY id")
 	require.Equal(e, want[0], log.statements[0])

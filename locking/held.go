@@ -63,9 +63,9 @@ func passedOver[K any](tx *gorm.DB, server *dialect.Server, rows Rows, keys []K)
 	}
 	primary := table.Schema.PrioritizedPrimaryField
 	key := clause.Column{Name: primary.DBName}
-	query := tx.Model(rows.Model).Where(among(server, primary, keys))
+	query := tx.Model(rows.Model).Where(dialect.Among(server, key, primary.DataType, keys))
 	if len(free) > 0 {
-		query = query.Not(among(server, primary, free))
+		query = query.Not(dialect.Among(server, key, primary.DataType, free))
 	}
 	return missed, query.Order(clause.OrderByColumn{Column: key}).Pluck(key.Name, &missed).Error
 }

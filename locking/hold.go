@@ -6,7 +6,6 @@ import (
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
-	"gorm.io/gorm/schema"
 
 	"github.com/usher-go/usher/dialect"
 )
@@ -84,15 +83,10 @@ func tryHold[K any](tx *gorm.DB, rows Rows, keys []K, choose func(dialect.Strate
 	held := slices.Clone(keys)
 	if locking, ok := p.clause(server, choose(server.Strategy)); ok {
 		held = nil
-		err = tx.Model(rows.Model).Clauses(locking).Where(among(server, primary, keys)).Order(clause.OrderByColumn{Column: key}).Pluck(key.Name, &held).Error
+		err = tx.Model(rows.Model).Clauses(locking).Where(dialect.Among(server, key, primary.DataType, keys)).Order(clause.OrderByColumn{Column: key}).Pluck(key.Name, &held).Error
 	}
 	if err == nil && server.Strategy.Fence && rows.Fence != "" && len(held) > 0 {
-		err = tx.Model(rows.Model).Where(among(server, primary, held)).UpdateColumn(rows.Fence, gorm.Expr("? + 1", clause.Column{Name: rows.Fence})).Error
+		err = tx.Model(rows.Model).Where(dialect.Among(server, key, primary.DataType, held)).UpdateColumn(rows.Fence, gorm.Expr("? + 1", clause.Column{Name: rows.Fence})).Error
 	}
 	return held, err
-}
-
-// among is the condition that a column has one of the values.
-func among[K any](server *dialect.Server, column *schema.Field, values []K) clause.Expr {
-	return clause.Expr{SQL: server.Among(column.DataType), Vars: []any{clause.Column{Name: column.DBName}, values}, WithoutParentheses: true}
 }

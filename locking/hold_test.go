@@ -2,6 +2,7 @@ package locking_test
 
 import (
 	"context"
+	"database/sql/driver"
 	"slices"
 
 	"github.com/stretchr/testify/require"
@@ -28,6 +29,9 @@ var holding = cases{
 	},
 	"hold nothing":     holdNothing,
 	"hold in order":    holdInOrder,
+	"hold by texts":    holdByTexts,
+	"hold by bytes":    holdByBytes,
+	"hold by uuids":    holdByUUIDs,
 	"hold what cannot": holdWhatCannot,
 	"hold, chained":    holdChained,
 	"await":            await,
@@ -57,6 +61,59 @@ func holdInOrder(e *engine) {
 	slices.Sort(held)
 	require.Equal(e, []int64{1, 5}, held)
 	require.NoError(e, tx.Commit().Error)
+}
+
+// texts are what a list of texts must not stumble over.
+var texts = []string{"", "'", `"`, `""`, "(?)", ",", `\`, `\"`, `\\`, "$1", "?", "@p", "NULL", "a,b", "{", "{}", "}", "ü"}
+
+type word struct {
+	Word  string `gorm:"primaryKey;size:20"`
+	Fence int64
+}
+
+// holds are the keys of those that a transaction takes.
+func holds[K any](e *engine, rows locking.Rows, keys []K) []K {
+	held, err := locking.InTx(e.ctx, e.db, func(tx *gorm.DB) ([]K, error) { return locking.Hold(tx, rows, keys) })
+	require.NoError(e, err)
+	return held
+}
+
+func holdByTexts(e *engine) {
+	require.NoError(e, e.db.AutoMigrate(&word{}))
+	for _, text := range texts {
+		require.NoError(e, e.db.Create(&word{Word: text}).Error)
+	}
+	words := locking.Rows{Model: &word{}, Fence: "fence"}
+	require.ElementsMatch(e, texts, holds(e, words, texts))
+	for _, text := range texts {
+		require.Equal(e, []string{text}, holds(e, words, []string{text}))
+	}
+}
+
+// code is a text to the application, and bytes to the driver.
+type code string
+
+func (c code) Value() (driver.Value, error) { return []byte(c), nil }
+
+func holdByBytes(e *engine) {
+	require.NoError(e, e.db.AutoMigrate(&word{}))
+	require.NoError(e, e.db.Create(&word{Word: "a"}).Error)
+	require.Equal(e, []code{"a"}, holds(e, locking.Rows{Model: &word{}}, []code{"a"}))
+}
+
+// holdByUUIDs: a column may be of a type that is no text, while its field is one.
+func holdByUUIDs(e *engine) {
+	kind := "CHAR(36)"
+	if e.db.Name() == "postgres" {
+		kind = "UUID"
+	}
+	require.NoError(e, e.db.Exec("CREATE TABLE tokens (id "+kind+" PRIMARY KEY)").Error)
+	type token struct {
+		ID string `gorm:"type:uuid"`
+	}
+	id := "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+	require.NoError(e, e.db.Create(&token{id}).Error)
+	require.Equal(e, []string{id}, holds(e, locking.Rows{Model: &token{}}, []string{id}))
 }
 
 type pair struct {

@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm/clause"
 	"gorm.io/gorm/schema"
 
+	"github.com/usher-go/usher/dialect"
 	"github.com/usher-go/usher/locking"
 )
 
@@ -35,21 +36,7 @@ func share(open []openGate, total int) []openGate {
 	return open
 }
 
-// pad repeats the last value until there are 1, 2, 4, 8, … of them, so that statements come in
-// few sizes and are prepared once.
-func pad[T any](values []T) []T {
-	values = slices.Clone(values)
-	for len(values)&(len(values)-1) != 0 {
-		values = append(values, values[len(values)-1])
-	}
-	return values
-}
-
 // withIDs is the condition that a row is one of these, which are to be found by their key.
 func withIDs(tx *gorm.DB, ids []int64) clause.Expr {
-	condition := "? IN (?)"
-	if server := locking.Found(tx); server != nil {
-		condition = server.Among(schema.Int)
-	}
-	return clause.Expr{SQL: condition, Vars: []any{clause.Column{Name: "id"}, pad(ids)}, WithoutParentheses: true}
+	return dialect.Among(locking.Found(tx), clause.Column{Name: "id"}, schema.Int, ids)
 }
