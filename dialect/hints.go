@@ -82,16 +82,6 @@ func (s *Server) Part() (begin, end string) {
 	return "(", ")"
 }
 
-// RowsOf is what stands in FROM to make rows of {dag_run} out of two JSON texts: an object with
-// what is the same in all of them, and a list of objects with what is not. PostgreSQL has
-// such a thing, and takes two thirds as long to read the values of an INSERT as to insert them.
-func (s *Server) RowsOf() string {
-	if s.Engine == "PostgreSQL" {
-		return "json_populate_recordset((SELECT s FROM json_populate_record(NULL::{dag_run}, ?::json) s), ?::json)"
-	}
-	return ""
-}
-
 // IsolationQuery asks for the isolation level of the transaction that it is asked in, in lower
 // case. It is empty where that cannot be asked: MySQL and MariaDB name the session's, which a
 // transaction may have been begun without.

@@ -1,11 +1,8 @@
 package repo
 
 import (
-	"database/sql/driver"
-	"encoding/json"
 	"reflect"
 	"slices"
-	"strings"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/schema"
@@ -20,78 +17,15 @@ const insertBatch = 1000
 // insert writes the runs and fills in their ids.
 func (r *Repo) insert(tx *gorm.DB, runs []models.DagRun, m *meter) error {
 	for some := range slices.Chunk(runs, insertBatch) {
-		if err := r.insertSome(tx, some); err != nil {
+		if err := tx.Omit(r.leftNull(tx, some)...).Create(some).Error; err != nil {
+			return err
+		}
+		if err := r.readKeys(tx, some); err != nil {
 			return err
 		}
 		m.add(len(some))
 	}
 	return nil
-}
-
-func (r *Repo) insertSome(tx *gorm.DB, runs []models.DagRun) error {
-	if server := locking.Found(r.db); server != nil && server.RowsOf() != "" {
-		return r.insertDocuments(tx, runs, server.RowsOf())
-	}
-	if err := tx.Omit(r.leftNull(tx, runs)...).Create(runs).Error; err != nil {
-		return err
-	}
-	return r.readKeys(tx, runs)
-}
-
-// insertDocuments writes the runs as two JSON documents: an object with what is the same in all
-// of them, which is most, and a list of objects with what is not. GORM creates them all the same.
-func (r *Repo) insertDocuments(tx *gorm.DB, runs []models.DagRun, rowsOf string) error {
-	var columns []string
-	same, rows := map[string]any{}, make([]map[string]any, len(runs))
-	for i := range rows {
-		rows[i] = map[string]any{}
-	}
-	for _, f := range r.fields {
-		if f.PrimaryKey {
-			continue
-		}
-		columns = append(columns, f.DBName)
-		values, alike, err := valuesOf(tx, f, runs)
-		switch {
-		case err != nil:
-			return err
-		case alike:
-			same[f.DBName] = values[0]
-		default:
-			for i, v := range values {
-				rows[i][f.DBName] = v
-			}
-		}
-	}
-	base, err := json.Marshal(same)
-	if err != nil {
-		return err
-	}
-	list, err := json.Marshal(rows)
-	if err != nil {
-		return err
-	}
-	names := strings.Join(columns, ", ")
-	return tx.Raw(r.sql("INSERT INTO {dag_run} ("+names+") SELECT "+names+" FROM "+rowsOf+" RETURNING id"), string(base), string(list)).Create(runs).Error
-}
-
-// valuesOf are what is sent for a field of the runs, and whether they are alike, which is not
-// said of documents.
-func valuesOf(tx *gorm.DB, f *schema.Field, runs []models.DagRun) (values []any, alike bool, err error) {
-	values, alike = make([]any, len(runs)), true
-	for i := range runs {
-		value, _ := f.ValueOf(tx.Statement.Context, reflect.ValueOf(&runs[i]).Elem())
-		sent, err := driver.DefaultParameterConverter.ConvertValue(value)
-		if err != nil {
-			return nil, false, err
-		}
-		if document, ok := sent.(string); ok && f.FieldType == reflect.TypeFor[models.JSON]() {
-			sent, alike = json.RawMessage(document), false
-		}
-		values[i] = sent
-		alike = alike && sent == values[0]
-	}
-	return values, alike, nil
 }
 
 // leftNull are the columns that are NULL in all of the runs. They take a quarter of the time of an

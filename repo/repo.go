@@ -47,8 +47,7 @@ type Repo struct {
 	index      string // of the runs by gate
 	placeIndex string // of a backfill's queued runs by their place
 	queued     queuedColumns
-	fields     []*schema.Field // of a run
-	nullable   []*schema.Field // of these
+	nullable   []*schema.Field // of a run
 	ring       *ring
 }
 
@@ -116,7 +115,7 @@ func (r *Repo) nameTables() error {
 			r.names = append(r.names, "{"+alias+".*}", alias+"."+strings.Join(table.Schema.DBNames, ", "+alias+"."))
 		}
 		if name == "{dag_run}" {
-			r.queued, r.fields, r.nullable = columnsOf(r.db.Dialector, table.Schema), table.Schema.Fields, nullableOf(table.Schema)
+			r.queued, r.nullable = columnsOf(r.db.Dialector, table.Schema), nullableOf(table.Schema)
 		}
 		for _, index := range table.Schema.ParseIndexes() {
 			ordered := slices.ContainsFunc(index.Fields, func(f schema.IndexOption) bool { return f.DBName == "sort_ordinal" })
