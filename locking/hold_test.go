@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"github.com/usher-go/usher/dialect"
 	"github.com/usher-go/usher/locking"
@@ -32,6 +33,8 @@ var holding = cases{
 	"hold by texts":    holdByTexts,
 	"hold by bytes":    holdByBytes,
 	"hold by uuids":    holdByUUIDs,
+	"hold by octets":   holdByOctets,
+	"hold by lower":    holdByLower,
 	"hold what cannot": holdWhatCannot,
 	"hold, chained":    holdChained,
 	"await":            await,
@@ -99,6 +102,27 @@ func holdByBytes(e *engine) {
 	require.NoError(e, e.db.AutoMigrate(&word{}))
 	require.NoError(e, e.db.Create(&word{Word: "a"}).Error)
 	require.Equal(e, []code{"a"}, holds(e, locking.Rows{Model: &word{}}, []code{"a"}))
+}
+
+// holdByOctets: a list of numbers of one byte each is no text.
+func holdByOctets(e *engine) {
+	type octet struct{ ID uint8 }
+	require.NoError(e, e.db.AutoMigrate(&octet{}))
+	require.NoError(e, e.db.Create([]octet{{1}, {2}}).Error)
+	require.Equal(e, []uint8{1, 2}, holds(e, locking.Rows{Model: &octet{}}, []uint8{1, 2}))
+}
+
+// lower is a text that the database writes in small letters.
+type lower string
+
+func (l lower) GormValue(context.Context, *gorm.DB) clause.Expr {
+	return clause.Expr{SQL: "LOWER(?)", Vars: []any{string(l)}}
+}
+
+func holdByLower(e *engine) {
+	require.NoError(e, e.db.AutoMigrate(&word{}))
+	require.NoError(e, e.db.Create(&word{Word: "a"}).Error)
+	require.Len(e, holds(e, locking.Rows{Model: &word{}}, []lower{"A"}), 1)
 }
 
 // holdByUUIDs: a column may be of a type that is no text, while its field is one.

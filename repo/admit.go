@@ -129,7 +129,7 @@ func (r *Repo) capacity(tx *gorm.DB, held []Gate) (open []openGate, err error) {
 	for _, k := range r.kinds {
 		if gates := k.of(held); len(gates) > 0 {
 			u.add("SELECT "+k.names+", "+k.limit+" - "+k.running()+" AS slots, "+k.astray+" AS astray FROM "+k.from+
-				" WHERE @among AND "+k.admits, map[string]any{"among": r.among(k, gates)})
+				" WHERE "+k.column+" IN @keys AND "+k.admits, map[string]any{"keys": k.keys(gates)})
 		}
 	}
 	err = tx.Raw("?", r.named(u)).Scan(&open).Error

@@ -7,10 +7,7 @@ import (
 	"strings"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
-	"gorm.io/gorm/schema"
 
-	"github.com/usher-go/usher/dialect"
 	"github.com/usher-go/usher/locking"
 	"github.com/usher-go/usher/models"
 )
@@ -60,7 +57,6 @@ type kind struct {
 	model any
 	key   func(Gate) any
 	start any // comes before every key
-	typ   schema.DataType
 	rows
 
 	names  string     // the columns of a Gate, in order
@@ -92,7 +88,6 @@ func dagKind(maxActiveRuns int) kind {
 		model:  &models.Dag{},
 		key:    func(g Gate) any { return g.DagID },
 		start:  "",
-		typ:    schema.String,
 		rows:   gateRows[string]{locking.Rows{Model: &models.Dag{}, Fence: "fence"}, func(g Gate) string { return g.DagID }},
 		names:  "'dag' AS kind, g.dag_id AS dag_id, 0 AS backfill_id",
 		from:   "{dag} g",
@@ -116,7 +111,6 @@ func backfillKind() kind {
 		model:  &models.Backfill{},
 		key:    func(g Gate) any { return g.BackfillID },
 		start:  0,
-		typ:    schema.Int,
 		rows:   gateRows[int64]{locking.Rows{Model: &models.Backfill{}, Fence: "fence"}, func(g Gate) int64 { return g.BackfillID }},
 		names:  "'backfill' AS kind, g.dag_id AS dag_id, g.id AS backfill_id",
 		from:   "{backfill} g JOIN {dag} d ON d.dag_id = g.dag_id",
@@ -211,13 +205,12 @@ func (k kind) of(gates []Gate) (mine []Gate) {
 	return mine
 }
 
-// among is the condition that a row of a kind is that of one of the gates.
-func (r *Repo) among(k kind, gates []Gate) clause.Expr {
-	var keys []any
+// keys are the gates' keys, padded.
+func (k kind) keys(gates []Gate) (keys []any) {
 	for _, g := range gates {
 		keys = append(keys, k.key(g))
 	}
-	return dialect.Among(locking.Found(r.db), clause.Column{Name: k.column, Raw: true}, k.typ, keys)
+	return pad(keys)
 }
 
 // kindOf is the kind of a gate.

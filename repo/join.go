@@ -90,7 +90,7 @@ func (r *Repo) mustFit(tx *gorm.DB, started []models.DagRun) error {
 		}
 		var found []occupied
 		err := tx.Table(r.sql(k.from+" JOIN {dag_run} r{by index} ON r.state = 'running' AND "+k.runs)).
-			Select(r.sql(k.names+", "+k.limit+" AS gate_limit")).Where("? AND "+k.admits, r.among(k, gates)).Scan(&found).Error
+			Select(r.sql(k.names+", "+k.limit+" AS gate_limit")).Where(k.column+" IN ? AND "+k.admits, k.keys(gates)).Scan(&found).Error
 		if err != nil {
 			return err
 		}

@@ -66,7 +66,7 @@ func (r *Repo) queues(tx *gorm.DB, open []openGate, forEach string, read func(*g
 		var u union
 		for _, k := range r.kinds {
 			if n == 0 {
-				r.picks(&u, k, open, values, forEach)
+				k.picks(&u, open, values, forEach)
 			}
 			k.pickStrays(&u, open, n, values)
 		}
@@ -97,9 +97,9 @@ const few = 8
 // may go by the row before it, gates with the same number of slots share a select. Elsewhere a
 // gate with few slots is asked for its first run, its second, and so on, in as many selects as
 // the gates have slots, whatever the number of gates; and one with more for all in a select of its own.
-func (r *Repo) picks(u *union, k kind, open []openGate, values map[string]any, forEach string) {
+func (k kind) picks(u *union, open []openGate, values map[string]any, forEach string) {
 	if forEach != "" {
-		r.picksBySlots(u, k, open, values, forEach)
+		k.picksBySlots(u, open, values, forEach)
 		return
 	}
 	for n := range few {
@@ -110,8 +110,8 @@ func (r *Repo) picks(u *union, k kind, open []openGate, values map[string]any, f
 			}
 		}
 		if len(gates) > 0 {
-			u.add(fmt.Sprintf("SELECT 0 AS stray, 0 AS place, (SELECT r.id %s LIMIT 1 OFFSET %d) AS id FROM %s WHERE @among", k.inner, n, k.row),
-				with(values, "among", r.among(k, gates)))
+			u.add(fmt.Sprintf("SELECT 0 AS stray, 0 AS place, (SELECT r.id %s LIMIT 1 OFFSET %d) AS id FROM %s WHERE %s IN @keys", k.inner, n, k.row, k.column),
+				with(values, "keys", k.keys(gates)))
 		}
 	}
 	for _, g := range open {
@@ -121,7 +121,7 @@ func (r *Repo) picks(u *union, k kind, open []openGate, values map[string]any, f
 	}
 }
 
-func (r *Repo) picksBySlots(u *union, k kind, open []openGate, values map[string]any, forEach string) {
+func (k kind) picksBySlots(u *union, open []openGate, values map[string]any, forEach string) {
 	bySlots := map[int][]Gate{}
 	for _, g := range open {
 		if k.orders(g) {
@@ -130,7 +130,7 @@ func (r *Repo) picksBySlots(u *union, k kind, open []openGate, values map[string
 	}
 	for _, slots := range slices.Sorted(maps.Keys(bySlots)) {
 		from := fmt.Sprintf(forEach, k.row, fmt.Sprintf("SELECT r.id %s LIMIT %d", k.inner, slots))
-		u.add("SELECT 0 AS stray, 0 AS place, q.id AS id FROM "+from+" WHERE @among", with(values, "among", r.among(k, bySlots[slots])))
+		u.add("SELECT 0 AS stray, 0 AS place, q.id AS id FROM "+from+" WHERE "+k.column+" IN @keys", with(values, "keys", k.keys(bySlots[slots])))
 	}
 }
 

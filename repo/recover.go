@@ -89,7 +89,7 @@ func (r *Repo) silent(tx *gorm.DB, silence time.Duration) (found silent, err err
 // transaction, and has keys even when nobody is silent, since on SQLite it must be a write. It
 // goes by their ids: on its way through the index it would collide with heartbeats.
 func (s silent) bury(tx *gorm.DB) error {
-	held, err := locking.Hold(tx, locking.Rows{Model: &models.Job{}}, append([]int64{0}, s.ids...))
+	held, err := locking.Hold(tx, locking.Rows{Model: &models.Job{}}, pad(append([]int64{0}, s.ids...)))
 	if err != nil || len(held) == 0 {
 		return err
 	}
@@ -106,7 +106,7 @@ func (r *Repo) takeBack(tx *gorm.DB, to models.State, beyond int64) (done batch,
 		return batch{}, err
 	}
 	done = batch{end: ids[len(ids)-1], more: len(ids) == recoverBatch}
-	held, err := locking.Hold(tx, locking.Rows{Model: &models.DagRun{}}, ids)
+	held, err := locking.Hold(tx, locking.Rows{Model: &models.DagRun{}}, pad(ids))
 	if err != nil || len(held) == 0 {
 		return done, err
 	}
@@ -126,7 +126,7 @@ func (r *Repo) moveHeld(tx *gorm.DB, ids, owners []int64, to models.State) (runs
 			"state": to, "queued_at": now, "start_date": nil, "end_date": nil, "updated_at": now, "clear_number": gorm.Expr("clear_number + 1"),
 		}
 	}
-	moved := tx.Model(&models.DagRun{}).Where(withIDs(tx, ids)).Where("COALESCE(state, '') = ? AND scheduled_by_job_id IN ?", models.Running, owners).
+	moved := tx.Model(&models.DagRun{}).Where(withIDs(tx, ids)).Where("COALESCE(state, '') = ? AND scheduled_by_job_id IN ?", models.Running, pad(owners)).
 		UpdateColumns(changes)
 	if moved.Error != nil {
 		return nil, moved.Error

@@ -36,7 +36,17 @@ func share(open []openGate, total int) []openGate {
 	return open
 }
 
+// pad repeats the last value until there are 1, 2, 4, 8, … of them, so that statements come in
+// few sizes and are prepared once.
+func pad[T any](values []T) []T {
+	values = slices.Clone(values)
+	for len(values)&(len(values)-1) != 0 {
+		values = append(values, values[len(values)-1])
+	}
+	return values
+}
+
 // withIDs is the condition that a row is one of these, which are to be found by their key.
 func withIDs(tx *gorm.DB, ids []int64) clause.Expr {
-	return dialect.Among(locking.Found(tx), clause.Column{Name: "id"}, schema.Int, ids)
+	return dialect.Among(locking.Found(tx), clause.Column{Name: "id"}, schema.Int, pad(ids))
 }

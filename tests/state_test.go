@@ -201,9 +201,9 @@ var stateChanges = []testCase{
 	}},
 	{"more runs end with one call than a statement can name", func(w *world) {
 		w.dag("d", 1)
-		runs := w.queue("d", 33_000, past, 0) // SQLite takes 32,766
+		runs := w.queue("d", 17_000, past, 0) // padded they are 32,768, and SQLite takes 32,766
 		require.NoError(w, w.r.FinishAll(w.ctx, runs, models.Success))
-		require.Equal(w, 33_000, w.count(dagGate("d"), models.Success))
+		require.Equal(w, 17_000, w.count(dagGate("d"), models.Success))
 	}},
 	{"a change waits for a pass that goes on, and a transaction is refused", func(w *world) {
 		_, err := repo.New(w.db.Begin())
