@@ -54,6 +54,7 @@ var usages = []usage{
 	},
 	{name: "`PrepareStmt`, pools of 1", test: poolsOf1(gorm.Config{PrepareStmt: true}), glebarez: []string{"-journal=WAL", "-prepare", "-pool=1"}},
 	{name: "`SkipDefaultTransaction`", test: set(gorm.Config{SkipDefaultTransaction: true})},
+	{name: "`CreateBatchSize`", test: set(gorm.Config{CreateBatchSize: 2})},
 	{
 		name: "`DryRun`", test: dryRun,
 		note: "`repo.New` refuses, since every verb goes by what the database answers. `locking.InTx` and `locking.SkipLocked` show their SQL; of the server only its version is asked.",
@@ -83,7 +84,7 @@ var usages = []usage{
 	{name: "a context that is cancelled in a pass", test: cancelled, note: "Nothing is half done, and the error is `context.Canceled`."},
 	{name: "a context with a deadline", test: pastDeadline, note: "The same, with `context.DeadlineExceeded`. mattn's and glebarez' SQLite wait for a lock to the end of `busy_timeout` first."},
 	{name: "a logger, a slow-query log", test: logged, note: "At `logger.Error` passes log nothing: a gate that is held elsewhere is no error."},
-	{name: "callbacks and hooks of its own, soft delete", test: ownModels, note: "Callbacks run for usher's tables too; `locking.SkipLocked` passes over what is deleted."},
+	{name: "callbacks and hooks of its own, soft delete", test: ownModels, note: "Callbacks run for usher's tables too, and may set what is stored; `locking.SkipLocked` passes over what is deleted."},
 	{name: "several databases, one `locking.New()`", test: severalDatabases, note: "Also of different engines. Give each a `gorm.Config` of its own: GORM keeps what is the engine's in it."},
 	{name: "pools of 1", test: poolsOf1(gorm.Config{}), glebarez: []string{"-journal=WAL", "-pool=1"}},
 	{name: "a pool of 100", test: poolOf100, glebarez: []string{"-journal=WAL", "-pool=100"}},

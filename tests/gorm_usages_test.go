@@ -205,6 +205,11 @@ func ownModels(w *world) string {
 	there := w.in(w.d.Bare(w, &gorm.Config{}))
 	var created atomic.Int32
 	require.NoError(w, there.db.Callback().Create().After("gorm:create").Register("app:audit", func(*gorm.DB) { created.Add(1) }))
+	require.NoError(w, there.db.Callback().Create().Before("gorm:create").Register("app:user", func(tx *gorm.DB) {
+		if _, ok := tx.Statement.Dest.([]models.DagRun); ok {
+			tx.Statement.SetColumn("triggering_user_name", "alice", true)
+		}
+	}))
 	require.NoError(w, there.db.AutoMigrate(&order{}))
 	there.dag("d", 1)
 	for number, want := range map[string]error{"refused": errHook, "good": nil} {
@@ -221,6 +226,7 @@ func ownModels(w *world) string {
 	require.NoError(w, err)
 	require.Len(w, runs, 1)
 	require.Equal(w, "good", runs[0].RunID)
+	require.Equal(w, "alice", runs[0].TriggeringUserName)
 	require.GreaterOrEqual(w, created.Load(), int32(4))
 	pick := func(tx *gorm.DB) (found []order, err error) {
 		return found, tx.Clauses(locking.SkipLocked()).Find(&found).Error
